@@ -1,0 +1,1 @@
+//! Runs a plan through the ports: scheduler core, steps, limits, recovery.

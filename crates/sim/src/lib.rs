@@ -1,0 +1,1 @@
+//! Simulated Safeguard for Privileged Sessions appliances, in-process or over HTTPS.
