@@ -19,12 +19,14 @@ pub mod failure;
 pub mod fleet;
 pub mod hold;
 
+pub mod memory;
 pub mod names;
 pub mod observed;
 pub mod plan;
 pub mod ports;
 pub mod random;
 pub mod rollout;
+pub mod run;
 
 pub mod safety;
 pub mod version;
