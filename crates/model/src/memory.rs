@@ -60,16 +60,15 @@ impl MemoryJournal {
             return Err(error(detail.clone()));
         }
         let before = guard.events.len();
-        let mut next = guard.events.last().map_or(1, |event| event.seq + 1);
+        let first = guard.events.last().map_or(1, |event| event.seq + 1);
         let mut failed = None;
-        for draft in batch {
+        for (seq, draft) in (first..).zip(batch) {
             let event = Event {
-                seq: next,
+                seq,
                 rollout: draft.rollout.clone(),
                 at: draft.at,
                 change: draft.change.clone(),
             };
-            next += 1;
             if let Err(error) = guard.apply(event) {
                 failed = Some(error);
                 break;
