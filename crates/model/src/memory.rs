@@ -57,7 +57,7 @@ impl MemoryJournal {
     fn write(&self, batch: &[Draft]) -> Result<Vec<Event>, JournalError> {
         let mut guard = self.lock();
         if let Some(detail) = &guard.broken {
-            return Err(error(detail.clone()));
+            return Err(error(false, detail.clone()));
         }
         let before = guard.events.len();
         let first = guard.events.last().map_or(1, |event| event.seq + 1);
@@ -115,11 +115,11 @@ pub fn fold(
             None
         }),
     };
-    result.map_err(|illegal| error(illegal.to_string()))
+    result.map_err(|illegal| error(true, illegal.to_string()))
 }
 
-fn error(detail: String) -> JournalError {
-    JournalError { doing: "writing to the journal".to_owned(), detail }
+fn error(illegal: bool, detail: String) -> JournalError {
+    JournalError { illegal, doing: "writing to the journal".to_owned(), detail }
 }
 
 impl Journal for MemoryJournal {

@@ -190,6 +190,8 @@ pub trait Journal: Send + Sync {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{doing}: {detail}")]
 pub struct JournalError {
+    /// The event itself cannot happen; writing it again later does not help.
+    pub illegal: bool,
     /// What was being done, such as `writing to the journal`.
     pub doing: String,
     /// What the storage said.

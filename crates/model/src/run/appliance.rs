@@ -9,6 +9,7 @@ use crate::event::{
 use crate::hold::HoldReason;
 use crate::names::{FetchKey, SlotKey};
 use crate::observed::Baseline;
+use crate::plan::Plan;
 use crate::ports::ProcessId;
 use crate::version::FirmwareVersion;
 
@@ -225,6 +226,8 @@ pub struct ApplianceRun {
     pub permitted: bool,
     /// The act whose outcome is open.
     pub open: Option<OpenAct>,
+    /// Upgrade calls made since the last `retry`.
+    pub calls: u32,
     /// The upgrade call that counts.
     pub upgrade: Option<UpgradeRecord>,
     /// Whether it is down by our act.
@@ -255,6 +258,7 @@ impl ApplianceRun {
             tested: None,
             permitted: false,
             open: None,
+            calls: 0,
             upgrade: None,
             down: false,
             dark: false,
@@ -299,11 +303,15 @@ impl ApplianceRun {
         (step == expected).then(|| (step, at.duration_since(began)))
     }
 
-    pub(super) fn apply(
+    /// Folds one event in. Returns how long a step took when the event ends one.
+    ///
+    /// # Errors
+    /// Why the event cannot happen here.
+    pub fn apply(
         &mut self,
         change: &ApplianceChange,
         at: Timestamp,
-        target: &FirmwareVersion,
+        plan: &Plan,
     ) -> Result<Option<(Step, SignedDuration)>, String> {
         match change {
             ApplianceChange::StepStarted(step) => self.start(*step, at)?,
@@ -388,7 +396,7 @@ impl ApplianceRun {
                 self.step = None;
                 self.enter(Phase::Ready, at);
             }
-            ApplianceChange::Looked { .. } => self.looked(at)?,
+            ApplianceChange::Looked { .. } => self.looked(at, plan.timeouts.blind)?,
             ApplianceChange::Armed => self.upgrade_mut()?.armed_at = Some(at),
             ApplianceChange::RestartSeen { .. } => {
                 let upgrade = self.upgrade_mut()?;
@@ -400,7 +408,7 @@ impl ApplianceRun {
             }
             ApplianceChange::Returned { version } => return self.returned(version, at),
             ApplianceChange::Succeeded { version, .. } => {
-                if version != target {
+                if *version != plan.firmware.version {
                     return Err(format!("{version} is not the target"));
                 }
                 self.version = Some(version.clone());
@@ -464,6 +472,7 @@ impl ApplianceRun {
                 if self.upgrade.is_some() {
                     return Err("an upgrade call was made before".to_owned());
                 }
+                self.calls += 1;
                 self.down = true;
                 self.upgrade = Some(UpgradeRecord {
                     slot: slot.clone(),
@@ -575,8 +584,13 @@ impl ApplianceRun {
         }
     }
 
-    fn looked(&mut self, at: Timestamp) -> Result<(), String> {
-        self.upgrade_mut()?.last_look = at;
+    /// A gap in watching stays on record: an unseen restart can no longer be ruled out. A clock
+    /// that went backwards counts as a gap, since nobody knows how long it was.
+    fn looked(&mut self, at: Timestamp, blind: SignedDuration) -> Result<(), String> {
+        let upgrade = self.upgrade_mut()?;
+        let gap = at.duration_since(upgrade.last_look);
+        upgrade.gap |= gap > blind || gap.is_negative();
+        upgrade.last_look = at;
         Ok(())
     }
 

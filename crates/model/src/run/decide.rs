@@ -149,6 +149,7 @@ fn retry(run: &mut ApplianceRun, target: &FirmwareVersion, at: Timestamp) {
     run.step = None;
     run.baseline = None;
     run.stage.attempts = 0;
+    run.calls = 0;
     run.tested = None;
     // A call that ended in a revert is over: the person's retry may make a new one.
     let over = |version: &FirmwareVersion| version != target;

@@ -220,9 +220,8 @@ impl Run {
         let Some(run) = self.appliances.get_mut(name) else {
             return Err(format!("{name} is not in the plan"));
         };
-        let took = run
-            .apply(change, event.at, &self.plan.firmware.version)
-            .map_err(|why| format!("{name}: {why}"))?;
+        let took =
+            run.apply(change, event.at, &self.plan).map_err(|why| format!("{name}: {why}"))?;
         match change {
             ApplianceChange::Failed(_) => {
                 self.counted.insert(name.clone());
