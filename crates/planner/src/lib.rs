@@ -1,1 +1,11 @@
-//! From YAML text and facts about files to a plan, or to every fault at once with its place.
+//! x
+mod access;
+mod duration;
+mod fault;
+mod fleet_file;
+mod near;
+mod reader;
+mod source;
+mod tree;
+mod values;
+mod window;

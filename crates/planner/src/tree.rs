@@ -1,0 +1,259 @@
+//! YAML text to a tree of nodes that know their places. Nothing is judged here but YAML itself:
+//! the readers of the two files walk the tree and so find every fault at once, where a derived
+//! reader would stop at the first.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::{
+    DuplicateKeyPolicy, Error, Location, MessageFormatter, NonFiniteFloatPolicy, Options,
+    Spanned, UserMessageFormatter,
+};
+
+use crate::fault::Faults;
+use crate::source::{Role, Source, Span};
+
+/// Larger files are refused unread.
+pub const LARGEST_FILE: usize = 32 * 1024 * 1024;
+
+/// A part of the text, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Extent {
+    start: u32,
+    len: u32,
+}
+
+impl Extent {
+    pub(crate) fn of(self, role: Role) -> Span {
+        Span { role, start: self.start, len: self.len }
+    }
+
+    pub(crate) fn slice(self, text: &str) -> &str {
+        let start = self.start as usize;
+        text.get(start..start + self.len as usize).unwrap_or("")
+    }
+}
+
+/// One node of the tree.
+#[derive(Debug)]
+pub(crate) struct Node<'t> {
+    pub(crate) extent: Extent,
+    pub(crate) value: Value<'t>,
+}
+
+impl Node<'_> {
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(crate) enum Value<'t> {
+    Null,
+    /// A text, with quotes and escapes undone.
+    Text(Cow<'t, str>),
+    /// Something that YAML would take for a number or a truth value. Which it is, the reader of
+    /// the field decides from the text at its place: `7.5` may be a version.
+    Plain,
+    List(Vec<Node<'t>>),
+    Map(Vec<Entry<'t>>),
+}
+
+/// One key of a map and its value.
+#[derive(Debug)]
+pub(crate) struct Entry<'t> {
+    pub(crate) key: Cow<'t, str>,
+    pub(crate) extent: Extent,
+    pub(crate) node: Node<'t>,
+}
+
+/// Reads a file's tree; a syntax error is a fault, and the only one of that file.
+pub(crate) fn parse<'t>(
+    role: Role,
+    source: &'t Source,
+    faults: &mut Faults,
+) -> Option<Node<'t>> {
+    if source.text.len() > LARGEST_FILE {
+        let span = Span { role, start: 0, len: 0 };
+        let size = source.text.len() / (1024 * 1024);
+        faults
+            .add("file-too-large", span, format!("the file has {size} MB; at most 32 MB are read"))
+            .label("the file begins here");
+        return None;
+    }
+    match serde_yaml::from_str_with_options::<Node<'t>>(&source.text, options()) {
+        Ok(node) => Some(node),
+        Err(error) => {
+            let (span, code) = (place_of(role, &source.text, &error), code_of(&error));
+            let message = UserMessageFormatter.format_message(error.without_snippet());
+            let message: String =
+                message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            faults
+                .add(code, span, format!("this cannot be read as YAML: {message}"))
+                .label("reading stopped here")
+                .help("the rest of this file is checked once this is corrected");
+            None
+        }
+    }
+}
+
+/// Room for 100,000 appliances with all their fields, and little for tricks.
+fn options() -> Options {
+    let budget = serde_yaml::budget! {
+        max_events: 12_000_000,
+        max_nodes: 6_000_000,
+        max_depth: 24,
+        flow_nesting_limit: 24,
+        max_documents: 1,
+        max_anchors: 1_000,
+        max_aliases: 200_000,
+        max_merge_keys: 200_000,
+        max_recorded_anchor_events: 100_000,
+        max_total_scalar_bytes: LARGEST_FILE,
+        enforce_alias_anchor_ratio: false,
+    };
+    serde_yaml::options! {
+        budget: budget,
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: 4_000_000,
+            max_replay_stack_depth: 8,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        with_snippet: false,
+    }
+}
+
+fn code_of(error: &Error) -> &'static str {
+    match error.without_snippet() {
+        Error::Budget { .. } => "file-too-complex",
+        _ => "yaml-syntax",
+    }
+}
+
+/// Errors of the scanner know characters only; those are counted out in bytes.
+fn place_of(role: Role, text: &str, error: &Error) -> Span {
+    let location = error.location().unwrap_or(Location::UNKNOWN);
+    let known = extent(&location);
+    if location.span().byte_offset().is_some() || location == Location::UNKNOWN {
+        return known.of(role);
+    }
+    let offset = usize::try_from(location.span().offset()).unwrap_or(0);
+    let start = text.char_indices().nth(offset).map_or(text.len(), |(at, _)| at);
+    Span { role, start: u32::try_from(start).unwrap_or(0), len: 1 }
+}
+
+fn extent(location: &Location) -> Extent {
+    let narrow = |wide: Option<u64>| wide.and_then(|wide| u32::try_from(wide).ok()).unwrap_or(0);
+    let span = location.span();
+    Extent { start: narrow(span.byte_offset()), len: narrow(span.byte_len()) }
+}
+
+impl<'de: 't, 't> Deserialize<'de> for Node<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, defined, .. } = Spanned::<Value<'t>>::deserialize(deserializer)?;
+        let extent = match &value {
+            // A block map or list has no characters of its own: its first key or entry stands
+            // for it.
+            Value::Map(entries) if defined.span().is_empty() => {
+                entries.first().map_or_else(|| extent(&defined), |entry| entry.extent)
+            }
+            Value::List(nodes) if defined.span().is_empty() => {
+                nodes.first().map_or_else(|| extent(&defined), |node| node.extent)
+            }
+            _ => extent(&defined),
+        };
+        Ok(Self { extent, value })
+    }
+}
+
+/// A key's text, borrowed from the file where it can be.
+struct Text<'t>(Cow<'t, str>);
+
+impl<'de: 't, 't> Deserialize<'de> for Text<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Cow<'de, str>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key that is a plain word")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text))
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+        }
+        deserializer.deserialize_string(TextVisitor).map(Text)
+    }
+}
+
+impl<'de: 't, 't> Deserialize<'de> for Value<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number, a list or a map")
+    }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Value::Plain)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Value::Plain)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Value::Plain)
+    }
+    fn visit_i128<E>(self, _: i128) -> Result<Self::Value, E> {
+        Ok(Value::Plain)
+    }
+    fn visit_u128<E>(self, _: u128) -> Result<Self::Value, E> {
+        Ok(Value::Plain)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Plain)
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text)))
+    }
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = items.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Value::List(nodes))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(Spanned { value: Text(key), defined, .. }) = items.next_key()? {
+            entries.push(Entry { key, extent: extent(&defined), node: items.next_value()? });
+        }
+        Ok(Value::Map(entries))
+    }
+}
