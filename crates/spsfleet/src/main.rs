@@ -1,2 +1,8 @@
-//! The program.
+//! spsfleet: rolls firmware across many SPS appliances.
+mod coded;
+mod printer;
+mod spawn;
+mod system;
+mod view;
+
 fn main() {}

@@ -1,0 +1,141 @@
+//! What a rollout came to: a table, and one line that says it all.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use model::ApplianceName;
+use model::event::{Act, ApplianceChange, Change, Event};
+use model::hold::HoldReason;
+use model::run::{ApplianceRun, Phase, RolloutState, Run};
+
+use super::status::phase_style;
+use super::table::{Table, cell, styled};
+use super::{events, words};
+use crate::printer::{Paint, Style};
+
+/// When things happened to each appliance.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline {
+    members: BTreeMap<ApplianceName, Span>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Span {
+    began: Option<Timestamp>,
+    last: Option<Timestamp>,
+    down_since: Option<Timestamp>,
+    down: SignedDuration,
+}
+
+impl Timeline {
+    /// Takes one more event in.
+    pub(crate) fn add(&mut self, event: &Event) {
+        self.first.get_or_insert(event.at);
+        self.last = Some(event.at);
+        let Change::Appliance(name, change) = &event.change else { return };
+        let span = self.members.entry(name.clone()).or_default();
+        span.began.get_or_insert(event.at);
+        match change {
+            ApplianceChange::Intended(Act::Upgrade { .. }) => span.down_since = Some(event.at),
+            ApplianceChange::Returned { .. } | ApplianceChange::Up { .. } => {
+                if let Some(since) = span.down_since.take() {
+                    span.down += event.at.duration_since(since);
+                }
+            }
+            _ => {}
+        }
+        span.last = Some(event.at);
+    }
+
+    /// Between an appliance's first event and its last.
+    fn took(&self, name: &ApplianceName) -> Option<SignedDuration> {
+        let span = self.members.get(name)?;
+        Some(span.last?.duration_since(span.began?))
+    }
+
+    /// How long an appliance was down by our act.
+    fn down(&self, name: &ApplianceName) -> Option<SignedDuration> {
+        let down = self.members.get(name)?.down;
+        (!down.is_zero()).then_some(down)
+    }
+
+    fn whole(&self) -> Option<SignedDuration> {
+        Some(self.last?.duration_since(self.first?))
+    }
+}
+
+/// The report as text.
+pub(crate) fn text(
+    run: &Run,
+    timeline: &Timeline,
+    reasons: &BTreeMap<ApplianceName, HoldReason>,
+    paint: Paint,
+    width: usize,
+) -> String {
+    let mut table =
+        Table::new(["NAME", "SITE", "WAVE", "STATE", "VERSION", "TOOK", "DOWN", "REASON"]);
+    let words = |duration: Option<SignedDuration>| {
+        cell(duration.map_or_else(|| "-".to_owned(), words::duration))
+    };
+    for (wave, appliance) in run.plan.in_order() {
+        let name = &appliance.name;
+        let Some(member) = run.appliances.get(name) else { continue };
+        table.row([
+            cell(name.as_str()),
+            cell(appliance.site.as_str()),
+            cell(wave.name.as_str()),
+            styled(phase_style(member.phase.name()), member.phase.name()),
+            cell(member.version.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
+            words(timeline.took(name)),
+            words(timeline.down(name)),
+            cell(why(member, reasons.get(name))),
+        ]);
+    }
+    format!("{}\n{}", table.render(paint, width), verdict(run, timeline, paint))
+}
+
+fn why(member: &ApplianceRun, reason: Option<&HoldReason>) -> String {
+    if let Some(failure) = &member.failure {
+        return format!("{}: {}", failure.code.name(), failure.text);
+    }
+    if let Some(skip) = &member.skipped {
+        return events::skipped(skip);
+    }
+    member.hold.as_ref().or(reason).map_or_else(String::new, ToString::to_string)
+}
+
+/// One line: what it came to, for how many, in what time.
+pub(crate) fn verdict(run: &Run, timeline: &Timeline, paint: Paint) -> String {
+    let count = |phase: Phase| run.appliances.values().filter(|m| m.phase == phase).count();
+    let upgraded = run.appliances.values().filter(|m| m.phase.is_upgraded()).count();
+    let mut parts = vec![format!(
+        "{upgraded} of {} on {}",
+        words::count(run.appliances.len(), "appliance"),
+        run.plan.firmware.version
+    )];
+    for phase in [Phase::Failed, Phase::Skipped, Phase::SetAside, Phase::Held, Phase::Unknown] {
+        if let number @ 1.. = count(phase) {
+            parts.push(format!("{number} {}", phase.name()));
+        }
+    }
+    let unfinished = run.appliances.values().filter(|m| {
+        !m.phase.is_terminal() && !matches!(m.phase, Phase::SetAside | Phase::Held | Phase::Unknown)
+    });
+    if let number @ 1.. = unfinished.count() {
+        parts.push(format!("{number} not finished"));
+    }
+    let (style, word) = match run.state(false) {
+        RolloutState::Succeeded => (Style::Good, "succeeded"),
+        RolloutState::Failed => (Style::Bad, "finished"),
+        RolloutState::Aborted => (Style::Bad, "aborted"),
+        RolloutState::Paused | RolloutState::Halted => (Style::Warn, "paused"),
+        RolloutState::Running => (Style::Warn, "not finished"),
+    };
+    let took = match timeline.whole() {
+        Some(took) => format!(" in {}", words::duration(took)),
+        None => String::new(),
+    };
+    format!("{} {}: {}{took}", run.plan.rollout, paint.on(style, word), parts.join(", "))
+}
