@@ -1,0 +1,1 @@
+//! Checks the invariants of a rollout from what the appliances saw.
