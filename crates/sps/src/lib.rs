@@ -1,1 +1,39 @@
 //! The REST API of a Safeguard for Privileged Sessions appliance.
+//!
+//! [`SpsConnector`] implements [`model::ports::Connector`]: one session per appliance, credentials
+//! only to a proven identity, and every failure classified by what the caller may do next
+//! ([`model::failure::FailureClass`]). Nothing that changes an appliance is ever sent twice.
+//!
+//! - `connector`, `client`, `appliance`: clients, calls of a logged-in caller, endpoints.
+//! - `line`, `clients`, `trust`: one exchange, the HTTP clients, who answers.
+//! - `session`, `credentials`: one login at a time, passwords read when needed.
+//! - `classify`, `transport`: what an answer means, and what no answer means.
+//! - `wire`, `upload`, `date`, `words`: JSON, images, HTTP dates, other people's words.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "ApplianceError is the port's; failures are rare and not moved around"
+)]
+
+mod appliance;
+mod classify;
+mod client;
+mod clients;
+mod connector;
+mod credentials;
+mod date;
+
+mod line;
+mod options;
+mod session;
+mod transport;
+mod trust;
+mod upload;
+mod wire;
+mod words;
+
+pub use client::SpsAppliance;
+pub use connector::SpsConnector;
+pub use credentials::{CredentialError, check_source};
+pub use options::{Options, USER_AGENT};
+pub use wire::UserInfo;

@@ -1,0 +1,366 @@
+//! One exchange with one appliance: a request out, an answer in, within limits.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::Either;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method};
+use model::failure::{ApplianceError, FailureClass};
+use model::fleet::{self, Trust};
+use model::names::ApplianceName;
+use model::ports::{Clock, Throttle};
+use reqwest::Url;
+use rustls::pki_types::ServerName;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use crate::classify::{Answer, Asked, Kind};
+use crate::clients::{Lane, Lanes};
+use crate::options::Options;
+use crate::transport;
+use crate::{date, words};
+
+/// From this on the clocks of both sides differ too much (sps-api.md, row 21).
+const SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// What all appliances share.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    pub(crate) lanes: Lanes,
+    in_flight: Semaphore,
+}
+
+impl Shared {
+    pub(crate) fn new(clock: Arc<dyn Clock>, options: Options) -> Self {
+        let lanes = Lanes::new(Arc::clone(&clock), options.clone());
+        let in_flight = Semaphore::new(options.in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        Self { clock, options, lanes, in_flight }
+    }
+}
+
+/// The way to one appliance.
+pub(crate) struct Line {
+    shared: Arc<Shared>,
+    throttle: Arc<dyn Throttle>,
+    name: ApplianceName,
+    /// For messages.
+    host: String,
+    base: Result<(Url, ServerName<'static>), String>,
+    trust: Trust,
+    lane: Mutex<Option<Arc<Lane>>>,
+    skew_told: AtomicBool,
+}
+
+/// The body of a request.
+pub(crate) enum Payload {
+    None,
+    Json(serde_json::Value),
+    Form(reqwest::multipart::Form),
+}
+
+/// A request as it goes out.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: Method,
+    /// Without query.
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: Option<(&'static str, &'a str)>,
+    /// `Authorization` or `Cookie`.
+    pub(crate) secrets: HeaderMap,
+    pub(crate) payload: Payload,
+}
+
+/// An answer with what is of use beside its meaning.
+pub(crate) struct Incoming {
+    pub(crate) answer: Answer,
+    /// The newest `session_id`.
+    pub(crate) cookie: Option<SecretString>,
+}
+
+impl Line {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        appliance: &fleet::Appliance,
+        throttle: Arc<dyn Throttle>,
+    ) -> Self {
+        let endpoint = &appliance.endpoint;
+        let host = endpoint.authority();
+        Self {
+            base: base(&host),
+            shared,
+            throttle,
+            name: appliance.name.clone(),
+            host,
+            trust: endpoint.trust.clone(),
+            lane: Mutex::default(),
+            skew_told: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.shared.options.answer_timeout
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What is asked, for messages.
+    pub(crate) fn asked(&self, kind: Kind, method: &Method, path: &[&str]) -> Asked {
+        let path: Vec<String> = path.iter().map(|part| words::tame(part, 80)).collect();
+        let request = format!("{method} /{}", path.join("/"));
+        Asked { kind, request, host: self.host.clone() }
+    }
+
+    /// Waits until an ordinary request has taken too long.
+    pub(crate) async fn too_long(&self, limit: Duration) -> String {
+        self.shared.clock.sleep(limit).await;
+        format!("no answer within {limit:?}")
+    }
+
+    /// Sends a request once and reads its answer. `patience` begins when the request may be sent,
+    /// and says what was too slow when it ends.
+    pub(crate) async fn exchange<P>(
+        &self,
+        asked: &Asked,
+        outgoing: Outgoing<'_>,
+        patience: impl FnOnce() -> P,
+    ) -> Result<Incoming, ApplianceError>
+    where
+        P: Future<Output = String> + Send,
+    {
+        let lane = self.lane(asked).await?;
+        let request = self.request(asked, &lane, outgoing)?;
+        self.throttle.pass().await;
+        let _place = self.shared.in_flight.acquire().await;
+        let talk = std::pin::pin!(self.talk(asked, request));
+        let patience = std::pin::pin!(patience());
+        let outcome = match futures::future::select(talk, patience).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((why, _)) => Err(asked.fail(asked.kind.lost(), why)),
+        };
+        if let Err(error) = &outcome
+            && error.class == FailureClass::IdentityNotProven
+        {
+            // Measured anew next time: the CA file may have been corrected meanwhile.
+            *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        outcome
+    }
+
+    async fn lane(&self, asked: &Asked) -> Result<Arc<Lane>, ApplianceError> {
+        if let Some(lane) = &*self.lane.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(lane));
+        }
+        let local = |text: String| asked.fail(FailureClass::Local, text);
+        let (_, host) = self.base.as_ref().map_err(|text| local(text.clone()))?;
+        let (shared, trust) = (Arc::clone(&self.shared), self.trust.clone());
+        let anchor = tokio::task::spawn_blocking(move || shared.lanes.anchors.anchor(&trust)).await;
+        let anchor = anchor
+            .map_err(|_| local("the trusted certificates could not be read".to_owned()))?
+            .map_err(|error| asked.fail(FailureClass::IdentityNotProven, error.to_string()))?;
+        let lane = self.shared.lanes.lane(host, &anchor);
+        let lane = lane.map_err(|error| {
+            local(format!("no HTTP client could be made: {}", words::chain(&error, 300)))
+        })?;
+        *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&lane));
+        Ok(lane)
+    }
+
+    fn request(
+        &self,
+        asked: &Asked,
+        lane: &Lane,
+        outgoing: Outgoing<'_>,
+    ) -> Result<(reqwest::Client, reqwest::Request), ApplianceError> {
+        let local = |text: String| asked.fail(FailureClass::Local, text);
+        let (base, _) = self.base.as_ref().map_err(|text| local(text.clone()))?;
+        let url = locate(base, outgoing.path, outgoing.query).map_err(local)?;
+        let client = if asked.kind.changes() { &lane.fresh } else { &lane.kept };
+        let has_body = !matches!(outgoing.payload, Payload::None);
+        let mut builder = client.request(outgoing.method.clone(), url).headers(outgoing.secrets);
+        if outgoing.method == Method::POST && !has_body {
+            // Without a length SPS answers 411 (sps-api.md, section 2).
+            builder = builder.header(CONTENT_LENGTH, "0");
+        }
+        builder = match outgoing.payload {
+            Payload::None => builder,
+            Payload::Json(value) => {
+                builder.header(CONTENT_TYPE, "application/json").body(value.to_string())
+            }
+            Payload::Form(form) => builder.multipart(form),
+        };
+        let request = builder.build().map_err(|error| {
+            local(format!("the request could not be made: {}", words::chain(&error, 300)))
+        })?;
+        Ok((client.clone(), request))
+    }
+
+    async fn talk(
+        &self,
+        asked: &Asked,
+        (client, request): (reqwest::Client, reqwest::Request),
+    ) -> Result<Incoming, ApplianceError> {
+        let response = client.execute(request).await;
+        let mut response = response.map_err(|error| transport::failed(asked, error))?;
+        let now = self.shared.clock.now();
+        let headers = response.headers();
+        self.compare_clocks(headers, now);
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let mut incoming = Incoming {
+            cookie: session_cookie(headers),
+            answer: Answer {
+                status: response.status().as_u16(),
+                content_type: content_type.map(str::to_owned),
+                retry_after: date::retry_after(headers, now),
+                body: Bytes::new(),
+            },
+        };
+        let most = self.shared.options.answer_bytes;
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Some(_)) => {
+                    let text = format!("an answer longer than {most} bytes");
+                    return Err(ApplianceError {
+                        status: Some(incoming.answer.status),
+                        ..asked.fail(too_large(asked.kind), text)
+                    });
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    return Err(ApplianceError {
+                        status: Some(incoming.answer.status),
+                        ..transport::failed(asked, error)
+                    });
+                }
+            }
+        }
+        incoming.answer.body = body.into();
+        Ok(incoming)
+    }
+
+    fn compare_clocks(&self, headers: &HeaderMap, now: jiff::Timestamp) {
+        if self.skew_told.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(skew) = date::skew(headers, now).filter(|skew| skew.abs() > SKEW) else { return };
+        if !self.skew_told.swap(true, Ordering::Relaxed) {
+            let seconds = skew.as_secs();
+            tracing::warn!(
+                appliance = %self.name,
+                skew_seconds = seconds,
+                "the appliance's clock and ours differ by {} minutes; check NTP on both sides",
+                seconds.abs() / 60,
+            );
+        }
+    }
+}
+
+/// An answer that is too long is none of the API; of a change it says nothing.
+fn too_large(kind: Kind) -> FailureClass {
+    if kind.changes() { FailureClass::OutcomeUnknown } else { FailureClass::NotAnApi }
+}
+
+/// The URL of the API and the name that the certificate is checked for.
+fn base(authority: &str) -> Result<(Url, ServerName<'static>), String> {
+    let bad = || format!("`{}` is not an address", words::tame(authority, 80));
+    let url = Url::parse(&format!("https://{authority}/")).map_err(|_| bad())?;
+    if !url.username().is_empty() || url.password().is_some() || url.path() != "/" {
+        return Err(bad());
+    }
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| bad())?;
+    Ok((url, name))
+}
+
+fn locate(base: &Url, path: &[&str], query: Option<(&'static str, &str)>) -> Result<Url, String> {
+    let mut url = base.clone();
+    // A key of the appliance must stay one part of the path.
+    let bad = |part: &&&str| part.is_empty() || **part == "." || **part == ".." || part.len() > 200;
+    if let Some(part) = path.iter().find(bad) {
+        return Err(format!("`{}` cannot stand in a path", words::tame(part, 80)));
+    }
+    if let Ok(mut parts) = url.path_segments_mut() {
+        parts.clear().extend(path);
+    }
+    if let Some((name, value)) = query {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    Ok(url)
+}
+
+/// The newest `session_id` of an answer. Its attributes are passed over: the appliance's clock may
+/// be off, so `Expires` says nothing (sps-api.md, row 21).
+fn session_cookie(headers: &HeaderMap) -> Option<SecretString> {
+    let value = |header: &HeaderValue| {
+        let (name, value) = header.to_str().ok()?.split(';').next()?.split_once('=')?;
+        let value = value.trim();
+        let sane = !value.is_empty()
+            && value.len() <= 4096
+            && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b'\\'));
+        (name.trim() == "session_id" && sane).then(|| SecretString::from(value))
+    };
+    headers.get_all(SET_COOKIE).iter().filter_map(value).next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    #[test]
+    fn the_newest_session_counts_whatever_its_dates() {
+        let mut headers = HeaderMap::new();
+        for value in [
+            "session_id=aaaa; Path=/; expires=Thu, 1 Jan 1970 00:00:00 GMT",
+            "other=1",
+            "session_id=bbbb; Max-Age=0; HttpOnly",
+            "session_id=; expires=Thu, 1 Jan 1970 00:00:00 GMT",
+            "xsession_id=cccc",
+        ] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(value));
+        }
+        let cookie = session_cookie(&headers).expect("a cookie");
+        assert_eq!(cookie.expose_secret(), "bbbb");
+    }
+
+    #[test]
+    fn addresses_become_urls() {
+        for (authority, url, host) in [
+            ("10.0.0.1", "https://10.0.0.1/", "10.0.0.1"),
+            ("[fd00::1]:8443", "https://[fd00::1]:8443/", "fd00::1"),
+            ("SPS.example:444", "https://sps.example:444/", "sps.example"),
+        ] {
+            let (base, name) = base(authority).expect("a base");
+            assert_eq!((base.as_str(), &*name.to_str()), (url, host));
+        }
+        for bad in ["u:p@h", "h/x", "", "a b", "[fe80::1%eth0]"] {
+            assert!(base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_stays_one_part_of_the_path() {
+        let (base, _) = base("h").expect("a base");
+        let url = |key| locate(&base, &["api", "slots", key], None);
+        assert_eq!(url("a/../b?c#d").expect("a URL").path(), "/api/slots/a%2F..%2Fb%3Fc%23d");
+        for bad in ["", ".", ".."] {
+            assert!(url(bad).is_err());
+        }
+        let login = locate(&base, &["api"], Some(("login_method", "a&b"))).expect("a URL");
+        assert_eq!(login.query(), Some("login_method=a%26b"));
+    }
+}

@@ -1,0 +1,185 @@
+//! The session of one appliance: one at a time, renewed by one caller while the others wait.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::failure::ApplianceError;
+use model::ports::Clock;
+use secrecy::SecretString;
+
+/// A session lasts so long without a request, when the appliance does not say how long. The
+/// appliance's setting has a sample of 10 minutes (sps-api.md, section 1, "Session life").
+const IDLE: Duration = Duration::from_secs(600);
+
+/// A long call starts with a session that is not older than this.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
+/// Renewing a lost session once more within this time would be one login a poll.
+const VAIN: Duration = Duration::from_secs(60);
+
+/// How fresh a session must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fresh {
+    /// Not about to end.
+    Alive,
+    /// Made just now: for uploads and upgrades, which may outlast an older one.
+    JustNow,
+}
+
+/// What a caller needs to use the session.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) cookie: Arc<SecretString>,
+    generation: u64,
+}
+
+struct Live {
+    cookie: Arc<SecretString>,
+    generation: u64,
+    since: Duration,
+    renew_at: Duration,
+    /// The appliance says itself how long the session lasts.
+    reported: bool,
+}
+
+#[derive(Default)]
+struct State {
+    live: Option<Live>,
+    /// How many logins ended, well or not.
+    ended: u64,
+    /// How the last login ended, if not well.
+    failure: Option<Box<ApplianceError>>,
+    /// When a new login last did not cure a lost session.
+    vain: Option<Duration>,
+}
+
+/// What a login brought.
+pub(crate) struct LoggedIn {
+    pub(crate) cookie: SecretString,
+    pub(crate) remaining: Option<u64>,
+}
+
+/// The session and the single flight of its renewal.
+pub(crate) struct Sessions {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    flight: tokio::sync::Mutex<()>,
+}
+
+impl Sessions {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session, made by `login` if there is none fit. Callers that wait while another one
+    /// logs in share its result, be it a failure: fifty callers must not cost fifty refusals.
+    pub(crate) async fn ticket<L>(&self, fresh: Fresh, login: L) -> Result<Ticket, ApplianceError>
+    where
+        L: AsyncFnOnce() -> Result<LoggedIn, ApplianceError>,
+    {
+        let seen = match self.fit(fresh) {
+            Ok(ticket) => return Ok(ticket),
+            Err(ended) => ended,
+        };
+        let _flight = self.flight.lock().await;
+        let ended = match self.fit(fresh) {
+            Ok(ticket) => return Ok(ticket),
+            Err(ended) => ended,
+        };
+        if ended != seen
+            && let Some(failure) = &self.state().failure
+        {
+            return Err((**failure).clone());
+        }
+        let outcome = login().await;
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        state.ended += 1;
+        match outcome {
+            Ok(LoggedIn { cookie, remaining }) => {
+                let live = Live {
+                    cookie: Arc::new(cookie),
+                    generation: state.ended,
+                    since: now,
+                    renew_at: renew_at(now, remaining),
+                    reported: remaining.is_some(),
+                };
+                let ticket = live.ticket();
+                state.live = Some(live);
+                state.failure = None;
+                Ok(ticket)
+            }
+            Err(error) => {
+                state.failure = Some(Box::new(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// The session if it is fit, else how many logins have ended.
+    fn fit(&self, fresh: Fresh) -> Result<Ticket, u64> {
+        let now = self.clock.monotonic();
+        let state = self.state();
+        let fit = |live: &&Live| {
+            now < live.renew_at && (fresh == Fresh::Alive || now - live.since <= JUST_NOW)
+        };
+        state.live.as_ref().filter(fit).map(Live::ticket).ok_or(state.ended)
+    }
+
+    /// A request of this session was answered well: it lives on, perhaps under a newer cookie.
+    pub(crate) fn answered(
+        &self,
+        ticket: &Ticket,
+        cookie: Option<SecretString>,
+        remaining: Option<u64>,
+    ) {
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let Some(live) = state.live.as_mut().filter(|live| live.generation == ticket.generation)
+        else {
+            return;
+        };
+        if let Some(cookie) = cookie {
+            live.cookie = Arc::new(cookie);
+        }
+        live.reported |= remaining.is_some();
+        if remaining.is_some() || !live.reported {
+            live.renew_at = renew_at(now, remaining);
+        }
+    }
+
+    /// The session of this ticket is over.
+    pub(crate) fn lost(&self, ticket: &Ticket) {
+        let mut state = self.state();
+        if state.live.as_ref().is_some_and(|live| live.generation == ticket.generation) {
+            state.live = None;
+        }
+    }
+
+    /// A new login did not cure the loss. The session is kept: making another one with every poll
+    /// would not help either.
+    pub(crate) fn healed_in_vain(&self) {
+        self.state().vain = Some(self.clock.monotonic());
+    }
+
+    /// Whether a lost session may be cured by a login now.
+    pub(crate) fn may_heal(&self) -> bool {
+        self.state().vain.is_none_or(|vain| self.clock.monotonic() - vain >= VAIN)
+    }
+}
+
+impl Live {
+    fn ticket(&self) -> Ticket {
+        Ticket { cookie: Arc::clone(&self.cookie), generation: self.generation }
+    }
+}
+
+/// A little before the session ends: in its last 30 s, or its last quarter if that is shorter.
+fn renew_at(now: Duration, remaining: Option<u64>) -> Duration {
+    let left = remaining.map_or(IDLE, |seconds| Duration::from_secs(seconds.min(1 << 32)));
+    now + left - (left / 4).min(Duration::from_secs(30))
+}
