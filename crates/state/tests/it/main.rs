@@ -1,0 +1,7 @@
+//! The journal on disk against the one in memory, and against what disks and people do.
+
+mod conformance;
+mod files;
+mod reads;
+mod sample;
+mod writes;
