@@ -61,14 +61,13 @@ impl Writer {
     }
 
     async fn commit(&mut self, group: Vec<Request>) {
-        let result = match self.prepare(&group).await {
-            Ok(()) => Ok(self.write(group).await),
-            Err(error) => Err((error, group)),
-        };
-        if let Err((error, group)) = result {
-            let failed = writing(&error);
-            for request in group {
-                answer(request.reply, Err(failed.clone()));
+        match self.prepare(&group).await {
+            Ok(()) => self.write(group).await,
+            Err(error) => {
+                let failed = writing(&error);
+                for request in group {
+                    answer(request.reply, Err(failed.clone()));
+                }
             }
         }
     }
