@@ -243,7 +243,9 @@ pub struct ApplianceRun {
 }
 
 impl ApplianceRun {
-    pub(super) fn new(at: Timestamp) -> Self {
+    /// An appliance to which nothing has happened yet.
+    #[must_use]
+    pub fn new(at: Timestamp) -> Self {
         Self {
             phase: Phase::Pending,
             since: at,

@@ -1,0 +1,49 @@
+//! The appliance's own firmware test of exactly the slot that will be booted. It changes nothing
+//! and may be repeated (sps-api.md, "Test").
+
+use std::time::Duration;
+
+use model::event::{ApplianceChange, FailureCode, Step};
+use model::failure::FailureClass;
+use model::hold::HoldReason;
+
+use super::context::{Context, unsigned};
+use super::{Done, fail, hold, questions, refused};
+
+const STEP: Step = Step::Test;
+
+/// How often a test that is refused for a reason we do not know is asked for again: another
+/// administrator may hold the configuration lock (sps-api.md, open uncertainty 17).
+const BLOCKED_TRIES: u32 = 6;
+const BLOCKED_PAUSE: Duration = Duration::from_secs(20);
+
+pub(super) async fn test(context: &mut Context) -> Done {
+    let limit = context.plan.timeouts.test;
+    let deadline = context.step_deadline(limit);
+    let Some(slot) = context.run.stage.slot.clone() else {
+        return Err(fail(STEP, FailureCode::NotReady, "no slot was staged"));
+    };
+    let mut blocked = 0;
+    loop {
+        let found = context.ask(STEP, deadline, questions::slot(&slot)).await?;
+        if !found.holds(&context.plan.firmware.version) {
+            let holds = found.content.map_or("nothing".to_owned(), |content| content.version);
+            let detail = format!("slot {slot} held the target and now holds {holds}");
+            return Err(hold(HoldReason::ChangedByOthers { detail }));
+        }
+        let question = questions::test(&slot, &unsigned(limit));
+        let error = match context.try_ask(deadline, question).await {
+            Ok(report) => {
+                context.record(ApplianceChange::Tested { slot, summary: report.summary });
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let unknown_refusal = error.class == FailureClass::Refused;
+        if !unknown_refusal || blocked == BLOCKED_TRIES || context.left(deadline).is_zero() {
+            return Err(refused(STEP, FailureCode::TestFailed, &error));
+        }
+        blocked += 1;
+        context.sleep(BLOCKED_PAUSE.min(context.left(deadline))).await;
+    }
+}
