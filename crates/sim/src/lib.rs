@@ -43,6 +43,7 @@ mod appliance;
 mod clock;
 pub mod faults;
 mod fleet;
+mod https;
 mod images;
 pub mod ledger;
 mod port;
@@ -54,6 +55,8 @@ pub use faults::{
     AdminAct, Behaviour, BehaviourRule, CertificateWhen, Fault, FaultPlan, FaultRule, When,
 };
 pub use fleet::{SimFleet, SimFleetBuilder};
+pub use https::images::{ImageServer, ImageShelf};
+pub use https::{SimError, SimServer};
 pub use images::{IMAGE_HEADER, Images, SimImage, version_in_header};
 pub use ledger::{CallRecord, ChangedBy, Entry, Ledger, Life, LoginRecord, RestartBy, What};
 pub use port::{ClientSettings, InProcess};

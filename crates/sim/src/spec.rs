@@ -1,6 +1,7 @@
 //! What a simulated appliance is like: versions, timings, and how the things are that no manual
 //! states.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use model::names::{ApplianceName, SiteName};
@@ -14,6 +15,10 @@ pub struct ApplianceSpec {
     pub hostname: String,
     /// Its site; only the ledger's observer asks for it.
     pub site: Option<SiteName>,
+    /// Where it listens over HTTPS; a loopback address of its own when `None`.
+    pub address: Option<IpAddr>,
+    /// On which port it listens over HTTPS; a free one when `None`.
+    pub port: Option<u16>,
     /// The content of its slots in order; keys are "1", "2", … (sps-api.md, "Slots").
     pub slots: Vec<Option<String>>,
     /// Which of the slots runs; the appliance's version is that slot's.
@@ -48,6 +53,8 @@ impl ApplianceSpec {
             hostname: format!("sps-{name}"),
             name,
             site: None,
+            address: None,
+            port: None,
             slots: vec![Some(version.to_owned()), None, None, None],
             current: 0,
             username: None,
@@ -177,6 +184,9 @@ pub struct Quirks {
     pub test_failed_status: u16,
     /// How a cancelled fetch job is written: `canceled` or `cancelled`.
     pub cancelled_word: &'static str,
+    /// Whether bodies without `Content-Length` are taken (section 2 speaks of bodies that are
+    /// empty; the strict reading is the default).
+    pub takes_chunked_bodies: bool,
     /// What API paths answer while the boot page is shown.
     pub boot_page: BootPage,
     /// Whether the newer shape of `user_info` (7.4 and later) is answered; `None`: by version.
@@ -201,6 +211,7 @@ impl Default for Quirks {
             not_found_status: 404,
             test_failed_status: 400,
             cancelled_word: "canceled",
+            takes_chunked_bodies: false,
             boot_page: BootPage::default(),
             new_user_info: None,
             x_token: None,

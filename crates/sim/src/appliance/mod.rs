@@ -15,7 +15,7 @@ use model::names::{ApplianceName, FetchKey};
 use model::observed::{FetchJob, Slot};
 use model::random::Random;
 
-pub(crate) use calls::{Call, Details, InfoReply, JobView, Message, Received, Refusal, Reply};
+pub(crate) use calls::{Call, Details, JobView, Message, Received, Refusal, Reply};
 pub(crate) use exchange::{Heard, Pace};
 pub(crate) use jobs::{Downloaded, Order};
 pub use state::Phase;

@@ -45,10 +45,11 @@ impl SimAppliance {
         };
         record.user.clone_from(&user);
         let remaining = if user.is_some() { remaining } else { 0 };
-        let open = matches!(
-            call,
-            Call::Setup | Call::LoginMethods | Call::Login { .. } | Call::Info | Call::Wrong { .. }
-        );
+        let open = match call {
+            Call::Setup | Call::LoginMethods | Call::Login { .. } | Call::Info => true,
+            Call::Wrong { refusal, .. } => matches!(refusal.status, 401 | 411),
+            _ => false,
+        };
         if user.is_none() && !open {
             let result = Err(Refusal::unauthenticated(&record.path));
             return Served::Answer { result, remaining };

@@ -135,13 +135,13 @@ impl Failed {
         let class = match (kind.as_deref(), code) {
             (_, 401) if self.login => FailureClass::CredentialsRefused,
             (Some("FirmwareTestFailed"), _) => FailureClass::TestFailed,
-            (Some("Unauthenticated"), _) | (None, 401) => FailureClass::LoggedOut,
+            (Some("Unauthenticated"), _) | (_, 401) => FailureClass::LoggedOut,
             (_, 429 | 500..) if self.changes => FailureClass::OutcomeUnknown,
             (_, 429 | 500..) => FailureClass::Transient,
             (None, code) if self.changes && !matches!(code, 403 | 411) => {
                 FailureClass::OutcomeUnknown
             }
-            (None, 200..400) => FailureClass::NotAnApi,
+            (None, 200..=399) => FailureClass::NotAnApi,
             _ => FailureClass::Refused,
         };
         let detail = match (&kind, message) {

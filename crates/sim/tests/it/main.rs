@@ -1,0 +1,5 @@
+//! Tests of the simulator: what docs/appliance.md lists, over HTTPS and in-process.
+
+mod support;
+
+mod authentication;
