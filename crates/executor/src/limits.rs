@@ -119,12 +119,12 @@ impl RequestLimits {
 mod tests {
     use super::*;
     use futures::future::join_all;
-    use sim::clock::TokioClock;
+    use sim::TokioClock;
 
     #[tokio::test(start_paused = true)]
     async fn no_second_holds_more_than_the_limit_and_the_rate_is_used() {
         for per_second in [1_u32, 3, 20, 500] {
-            let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+            let clock: Arc<dyn Clock> = Arc::new(TokioClock::real());
             let limit = RequestLimit::new(per_second, &clock);
             let total = per_second as usize * 4 + 1;
             let passed = join_all((0..total).map(|_| async {
