@@ -2,7 +2,7 @@
 
 use model::fleet::{Login, PasswordSource, PowerTarget, Reboot, Redfish, Trust};
 
-use crate::reader::{Map, Reader};
+use crate::reader::{Bad, Map, Reader};
 use crate::source::{At, Field};
 use crate::tree::{Node, Value};
 use crate::values;
@@ -36,7 +36,7 @@ pub(crate) fn password(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Pa
     let map = reader.map(node, "`password`", &["credential", "file", "env", "command"])?;
     let folder = reader.source.folder.as_str();
     let (key, node) = one_of(reader, &map, "`password`")?;
-    let source = match key {
+    match key {
         "credential" => reader
             .parse(node, "`credential`", values::credential)
             .map(|at| at.map(PasswordSource::Credential)),
@@ -49,8 +49,7 @@ pub(crate) fn password(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Pa
         _ => reader
             .words(node, "`command`")
             .map(|at| at.map(|words| PasswordSource::Command(values::program(folder, words)))),
-    };
-    source
+    }
 }
 
 /// Reads `tls`; its span is the place of the CA file or the pin.
@@ -74,8 +73,11 @@ pub(crate) fn tls(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Trust>>
 pub(crate) fn reboot(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Reboot>> {
     let span = reader.span(node);
     if !matches!(node.value, Value::Map(_)) {
-        let operator = reader.choice(node, "`reboot`", &[("operator", ())])?;
-        return Some(operator.map(|()| Reboot::Operator));
+        return reader.parse(node, "`reboot`", |text| match text {
+            "operator" => Ok(Reboot::Operator),
+            _ => Err(Bad::new("unknown-word", format!("`{text}` is not known"))
+                .help("operator, {command: [PROGRAM]} or {redfish: {…}}")),
+        });
     }
     let map = reader.map(node, "`reboot`", &["command", "redfish"])?;
     let (key, node) = one_of(reader, &map, "`reboot`")?;
@@ -97,7 +99,7 @@ pub(crate) fn power(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Power
         let map = reader.map(node, "`command` of a power switch", &["on", "off", "state"])?;
         let mut part = |key| {
             let node = map.require(reader, key)?;
-            words(reader, node, key)
+            words(reader, node, &format!("`{key}`"))
         };
         let (on, off, state) = (part("on"), part("off"), part("state"));
         PowerTarget::Command { on: on?, off: off?, state: state? }

@@ -95,8 +95,25 @@ mod tests {
     #[test]
     fn what_is_no_duration_is_refused() {
         for text in [
-            "", " ", "s", "5", "5x", "1.5h", "-5s", "5 s", "5s 1h", "5s 5s", "1h 30", "2y", "PT5S",
-            "5S", "99999999999999999999s", "9999999999d", "5s,", "½h", "1hour",
+            "",
+            " ",
+            "s",
+            "5",
+            "5x",
+            "1.5h",
+            "-5s",
+            "5 s",
+            "5s 1h",
+            "5s 5s",
+            "1h 30",
+            "2y",
+            "PT5S",
+            "5S",
+            "99999999999999999999s",
+            "9999999999d",
+            "5s,",
+            "½h",
+            "1hour",
         ] {
             assert_eq!(parse(text).map_err(|bad| bad.code), Err("bad-duration"), "{text}");
         }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use model::fleet::{
-    ClusterMember, HaMode, PasswordSource, PowerTarget, Reboot, Role as ClusterRole, Trust,
-    UpgradeCall,
+    ClusterMember, HaMode, PowerTarget, Reboot, Role as ClusterRole, Trust, UpgradeCall,
 };
 use model::rollout::SiteLimits;
 use model::{ApplianceName, ClusterName, GroupName, SiteName};
@@ -69,7 +68,7 @@ pub(crate) struct RawHa {
 /// An entry of `sites`.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) span: Span,
+    #[expect(dead_code, reason = "windows and freezes are read and checked, but not acted on yet")]
     pub(crate) time_zone: Field<String>,
     pub(crate) windows: Field<Vec<Window>>,
     pub(crate) freezes: Field<Vec<Freeze>>,
@@ -79,7 +78,7 @@ pub(crate) struct Site {
 /// An entry of `clusters`.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    pub(crate) span: Span,
+    #[expect(dead_code, reason = "clusters are read and checked, but not acted on yet")]
     pub(crate) parallel: Field<u32>,
     pub(crate) allow_attended: Field<bool>,
 }
@@ -90,8 +89,7 @@ pub(crate) struct Group {
     pub(crate) unavailable: u32,
 }
 
-const ACCESS: &[&str] =
-    &["port", "login", "tls", "upgrade_call", "reboot", "site", "labels"];
+const ACCESS: &[&str] = &["port", "login", "tls", "upgrade_call", "reboot", "site", "labels"];
 const APPLIANCE: &[&str] = &[
     "name",
     "address",
@@ -110,8 +108,7 @@ const APPLIANCE: &[&str] = &[
 
 /// Reads the file; faults are collected, and what could be read is returned.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<FleetFile> {
-    let keys =
-        &["version", "defaults", "sites", "clusters", "redundancy_groups", "appliances"];
+    let keys = &["version", "defaults", "sites", "clusters", "redundancy_groups", "appliances"];
     let map = reader.map(root, "a fleet file", keys)?;
     version(reader, &map);
     let defaults = map.get("defaults").and_then(|node| {
@@ -185,7 +182,6 @@ fn named<N: Ord, T, E: std::fmt::Display>(
 
 fn site(reader: &mut Reader<'_>, span: Span, node: &Node<'_>) -> Option<Site> {
     let absent = Site {
-        span,
         time_zone: Field::Absent,
         windows: Field::Absent,
         freezes: Field::Absent,
@@ -195,8 +191,7 @@ fn site(reader: &mut Reader<'_>, span: Span, node: &Node<'_>) -> Option<Site> {
         return Some(absent);
     }
     let map = reader.map(node, "a site", &["time_zone", "windows", "freezes", "limits"])?;
-    let time_zone =
-        map.field(reader, "time_zone", |r, n| r.parse(n, "`time_zone`", values::zone));
+    let time_zone = map.field(reader, "time_zone", |r, n| r.parse(n, "`time_zone`", values::zone));
     let windows = map.field(reader, "windows", window::windows);
     let freezes = map.field(reader, "freezes", window::freezes);
     let limits = map.get("limits").and_then(|node| {
@@ -217,18 +212,17 @@ fn site(reader: &mut Reader<'_>, span: Span, node: &Node<'_>) -> Option<Site> {
             .help("such as `time_zone: Europe/Amsterdam`")
             .related(place, "these are in the site's own time");
     }
-    Some(Site { span, time_zone, windows, freezes, limits: limits.unwrap_or_default() })
+    Some(Site { time_zone, windows, freezes, limits: limits.unwrap_or_default() })
 }
 
-fn cluster(reader: &mut Reader<'_>, span: Span, node: &Node<'_>) -> Option<Cluster> {
+fn cluster(reader: &mut Reader<'_>, _: Span, node: &Node<'_>) -> Option<Cluster> {
     if node.is_null() {
-        return Some(Cluster { span, parallel: Field::Absent, allow_attended: Field::Absent });
+        return Some(Cluster { parallel: Field::Absent, allow_attended: Field::Absent });
     }
     let map = reader.map(node, "a cluster", &["parallel", "allow_attended"])?;
     let parallel = count(reader, &map, "parallel");
-    let allow_attended =
-        map.field(reader, "allow_attended", |r, n| r.flag(n, "`allow_attended`"));
-    Some(Cluster { span, parallel, allow_attended })
+    let allow_attended = map.field(reader, "allow_attended", |r, n| r.flag(n, "`allow_attended`"));
+    Some(Cluster { parallel, allow_attended })
 }
 
 fn group(reader: &mut Reader<'_>, _: Span, node: &Node<'_>) -> Option<Group> {
@@ -377,17 +371,11 @@ fn ha(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<RawHa>> {
     let ha = RawHa {
         mode,
         peer_sync: lasting(reader, &map, "peer_sync"),
-        secondary_check: map.field(reader, "secondary_check", |r, n| {
-            access::command(r, n, "`secondary_check`")
-        }),
+        secondary_check: map
+            .field(reader, "secondary_check", |r, n| access::command(r, n, "`secondary_check`")),
         secondary_power: map.field(reader, "secondary_power", access::power),
         force_off_after: lasting(reader, &map, "force_off_after"),
         reboots_both: map.field(reader, "reboots_both", |r, n| r.flag(n, "`reboots_both`")),
     };
     Some(At { value: ha, span: map.span() })
-}
-
-/// The password source of a login, for the list of files to look at.
-pub(crate) fn password_of(access: &Access) -> Option<&At<PasswordSource>> {
-    access.login.value().and_then(|login| login.password.given())
 }

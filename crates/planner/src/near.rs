@@ -8,14 +8,24 @@ pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let text = word;
     let word: Vec<char> = word.chars().flat_map(char::to_lowercase).take(64).collect();
     let allowed = (word.len() / 3).clamp(1, 3);
     candidates
         .into_iter()
         .take(LOOKED_AT)
-        .filter(|candidate| candidate.chars().count().abs_diff(word.len()) <= allowed)
-        .map(|candidate| (distance(&word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter_map(|candidate| {
+            let near = candidate.chars().count().abs_diff(word.len()) <= allowed;
+            let steps = if near { distance(&word, candidate) } else { usize::MAX };
+            // `host` may well mean `hostname`, but anything nearer goes before.
+            let begun =
+                word.len() >= 3 && (candidate.starts_with(text) || text.starts_with(candidate));
+            match steps {
+                _ if steps <= allowed => Some((steps, candidate)),
+                _ if begun => Some((allowed + 1, candidate)),
+                _ => None,
+            }
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -60,6 +70,7 @@ mod tests {
             ("unavailible", Some("unavailable")),
             ("transfer", Some("transfers")),
             ("site", Some("sites")),
+            ("unavail", Some("unavailable")),
             ("fra", None),
             ("", None),
             ("x", None),

@@ -280,7 +280,7 @@ impl Reader<'_> {
     ) -> Option<At<u32>> {
         self.parse(node, what, |text| match text.parse::<u32>() {
             Ok(number) if (least..=most).contains(&number) => Ok(number),
-            Ok(0) => Err(Bad::new("zero", "0 would stop everything; the least is 1")),
+            Ok(0) => Err(Bad::new("zero", format!("0 is too little; the least is {least}"))),
             _ => Err(Bad::new(
                 "bad-number",
                 if most == u32::MAX {
@@ -335,7 +335,11 @@ impl Reader<'_> {
             .iter()
             .enumerate()
             .filter_map(|(at, node)| {
-                if at == 0 { self.text(node, what) } else { self.parse(node, what, |t| Ok(t.to_owned())) }
+                if at == 0 {
+                    self.text(node, what)
+                } else {
+                    self.parse(node, what, |t| Ok(t.to_owned()))
+                }
             })
             .collect();
         let whole = words.len() == nodes.len();

@@ -61,17 +61,12 @@ impl<T> At<T> {
 }
 
 /// An optional field of a file. A faulty one has its fault already, so nothing more is said of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Field<T> {
+    #[default]
     Absent,
     Faulty,
     Given(At<T>),
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Field<T> {

@@ -7,9 +7,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::budget::BudgetBreach;
 use serde_yaml::{
-    DuplicateKeyPolicy, Error, Location, MessageFormatter, NonFiniteFloatPolicy, Options,
-    Spanned, UserMessageFormatter,
+    DuplicateKeyPolicy, Error, Location, MessageFormatter, NonFiniteFloatPolicy, Options, Spanned,
+    UserMessageFormatter,
 };
 
 use crate::fault::Faults;
@@ -71,11 +72,7 @@ pub(crate) struct Entry<'t> {
 }
 
 /// Reads a file's tree; a syntax error is a fault, and the only one of that file.
-pub(crate) fn parse<'t>(
-    role: Role,
-    source: &'t Source,
-    faults: &mut Faults,
-) -> Option<Node<'t>> {
+pub(crate) fn parse<'t>(role: Role, source: &'t Source, faults: &mut Faults) -> Option<Node<'t>> {
     if source.text.len() > LARGEST_FILE {
         let span = Span { role, start: 0, len: 0 };
         let size = source.text.len() / (1024 * 1024);
@@ -87,12 +84,9 @@ pub(crate) fn parse<'t>(
     match serde_yaml::from_str_with_options::<Node<'t>>(&source.text, options()) {
         Ok(node) => Some(node),
         Err(error) => {
-            let (span, code) = (place_of(role, &source.text, &error), code_of(&error));
-            let message = UserMessageFormatter.format_message(error.without_snippet());
-            let message: String =
-                message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let (code, message) = told(error.without_snippet());
             faults
-                .add(code, span, format!("this cannot be read as YAML: {message}"))
+                .add(code, place_of(role, &source.text, &error), message)
                 .label("reading stopped here")
                 .help("the rest of this file is checked once this is corrected");
             None
@@ -127,11 +121,21 @@ fn options() -> Options {
     }
 }
 
-fn code_of(error: &Error) -> &'static str {
-    match error.without_snippet() {
-        Error::Budget { .. } => "file-too-complex",
-        _ => "yaml-syntax",
+fn told(error: &Error) -> (&'static str, String) {
+    if let Error::Budget { breach, .. } = error {
+        let why = match breach {
+            BudgetBreach::Documents { .. } => "holds more than one document (`---`)",
+            BudgetBreach::Depth { .. } => "is nested too deeply",
+            BudgetBreach::Nodes { .. }
+            | BudgetBreach::Events { .. }
+            | BudgetBreach::ScalarBytes { .. } => "is too large; 100,000 appliances are the most",
+            _ => "uses anchors, aliases or merges beyond measure",
+        };
+        return ("file-too-complex", format!("this file {why}"));
     }
+    let words = UserMessageFormatter.format_message(error);
+    let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    ("yaml-syntax", format!("this cannot be read as YAML: {words}"))
 }
 
 /// Errors of the scanner know characters only; those are counted out in bytes.

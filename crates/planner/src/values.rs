@@ -53,7 +53,8 @@ fn dns_name(text: &str) -> Result<String, Bad> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let numeric_end = name.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    let numeric_end =
+        name.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
     if numeric_end || name.len() > 253 || !name.split('.').all(label_ok) {
         return Err(Bad::new(
             "bad-address",
@@ -203,9 +204,25 @@ mod tests {
             assert_eq!(address(text).as_deref(), Ok(spelt), "{text}");
         }
         for text in [
-            "", "https://sps-1", "10.10.0.300", "10.10.0", "1", "sps 1", "sps-1:443", "[::1]",
-            "[::1]:443", "10.0.0.1:8443", "fe80::1%eth0", "0.0.0.0", "::", "224.0.0.1", "-a",
-            "a..b", "a/b", "user@host", ":::",
+            "",
+            "https://sps-1",
+            "10.10.0.300",
+            "10.10.0",
+            "1",
+            "sps 1",
+            "sps-1:443",
+            "[::1]",
+            "[::1]:443",
+            "10.0.0.1:8443",
+            "fe80::1%eth0",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "-a",
+            "a..b",
+            "a/b",
+            "user@host",
+            ":::",
         ] {
             assert_eq!(code(address(text)), "bad-address", "{text}");
         }

@@ -104,9 +104,8 @@ fn weekly(text: &str) -> Result<Window, Bad> {
     if let Some(extra) = words.next() {
         return Err(bad(format!("`{extra}` is one word too many")));
     }
-    let opens_on = |wanted: Weekday| {
-        days.iter().zip(DAYS).any(|(open, (_, day))| *open && day == wanted)
-    };
+    let opens_on =
+        |wanted: Weekday| days.iter().zip(DAYS).any(|(open, (_, day))| *open && day == wanted);
     let to = match close_day {
         Ok(_) if midnight => {
             return Err(bad("after a day say 00:00 of the next day, not 24:00".to_owned()));
@@ -171,7 +170,7 @@ fn once(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Window> {
     let map = reader.map(node, "a window", &["from", "to"])?;
     let mut part = |key| {
         let node = map.require(reader, key)?;
-        reader.parse(node, key, |text| match moment(text)? {
+        reader.parse(node, &format!("`{key}`"), |text| match moment(text)? {
             Moment::Time(time) => Ok(time),
             Moment::Day(_) => Err(unreadable(text).help("with a time, such as 2026-12-01T22:00")),
         })
@@ -267,14 +266,14 @@ mod tests {
             Ok(Window::Weekly { from, to, .. }) => (from, to),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(
-            close("Sat 22:00 - Sun 04:00"),
-            (time(22), Close::On(Weekday::Sunday, time(4)))
-        );
+        assert_eq!(close("Sat 22:00 - Sun 04:00"), (time(22), Close::On(Weekday::Sunday, time(4))));
         assert_eq!(close("Mon-Thu 01:00 - 05:00"), (time(1), Close::At(time(5))));
         assert_eq!(close("daily 22:00-04:00"), (time(22), Close::At(time(4))));
         assert_eq!(close("Mon,Tue 1:00 - 24:00"), (time(1), Close::Midnight));
-        assert_eq!(close("Sat 01:00 - Sat 04:00"), (time(1), Close::On(Weekday::Saturday, time(4))));
+        assert_eq!(
+            close("Sat 01:00 - Sat 04:00"),
+            (time(1), Close::On(Weekday::Saturday, time(4)))
+        );
     }
 
     #[test]

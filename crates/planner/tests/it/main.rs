@@ -1,0 +1,10 @@
+//! The planner from the outside: files in, plans or faults out.
+
+mod contract;
+mod example_files;
+mod faults;
+mod files;
+mod plans;
+mod properties;
+mod size;
+mod support;
