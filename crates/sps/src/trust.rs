@@ -244,7 +244,8 @@ pub(crate) fn explain(error: &Error) -> String {
         C::Other(OtherError(other)) => {
             return format!("the appliance's identity is not proven: {other}");
         }
-        C::UnknownIssuer => (
+        // Appliances may well name their own CAs alike: then the signature tells them apart.
+        C::UnknownIssuer | C::BadSignature => (
             "its certificate is not signed by the trusted CA".to_owned(),
             "; give the CA of this appliance with `tls: {ca: FILE}`, or pin the certificate with `pin_sha256`",
         ),
