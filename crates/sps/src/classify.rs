@@ -162,11 +162,10 @@ fn of_error(kind: Kind, status: u16, error_type: Option<&str>) -> FailureClass {
     match status {
         401 => LoggedOut,
         408 | 429 | 500.. => kind.lost(),
-        // Perhaps another administrator holds the configuration (row 17): a test may be asked for
-        // again, an upgrade must be looked at.
-        409 | 423 if kind == Kind::Test => Transient,
+        // A named refusal is one, whatever its name; that another administrator may hold the
+        // configuration (409, 423; row 17) the caller sees from the status.
         403 | 411 => Refused,
-        400 | 404 | 405 | 413 | 415 | 422 if error_type.is_some() => Refused,
+        400..500 if error_type.is_some() => Refused,
         _ if kind == Kind::Upgrade => OutcomeUnknown,
         200..300 | 400..500 => Refused,
         _ if kind.changes() => OutcomeUnknown,
@@ -361,12 +360,9 @@ mod tests {
 
     #[test]
     fn refusals_with_a_type_are_refusals() {
-        for status in [400, 403, 404, 411, 422] {
+        for status in [400, 403, 404, 409, 411, 422, 423] {
             assert_eq!(row(status, &error("Anything")), all(Refused), "{status}");
         }
-        let locked = classes([Refused, Transient, Refused, Refused, OutcomeUnknown]);
-        assert_eq!(row(409, &error("Locked")), locked);
-        assert_eq!(row(423, &error("Locked")), locked);
         let odd = classes([Refused, Refused, Refused, Refused, OutcomeUnknown]);
         assert_eq!(row(200, &error("Anything")), odd);
         assert_eq!(row(400, r#"{"error":{"message":"no type"}}"#), odd);

@@ -1,7 +1,6 @@
 //! The client against a scripted appliance over real TLS, on loopback only.
 
-#![expect(clippy::result_large_err, reason = "ApplianceError is the port's")]
-
+mod conformance;
 mod credentials;
 mod endpoints;
 mod failures;
