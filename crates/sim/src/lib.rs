@@ -41,6 +41,7 @@
 
 mod appliance;
 mod clock;
+pub mod conformance;
 pub mod faults;
 mod fleet;
 mod https;

@@ -105,15 +105,19 @@ impl Failed {
             Heard::Status { code, kind, message, retry_after } => {
                 Err(self.status(code, kind, message, retry_after))
             }
-            Heard::Body { code, .. } => {
-                let class = if self.changes {
-                    FailureClass::OutcomeUnknown
-                } else {
-                    FailureClass::Malformed
-                };
-                Err(with_status(self.error(class, "the answer lacks what it must have"), code))
-            }
+            Heard::Body { code, text } => Err(self.body(code, &text)),
         }
+    }
+
+    /// A body by a fault: an error envelope, or nothing that can be used.
+    fn body(&self, code: u16, text: &str) -> ApplianceError {
+        let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let field = |name: &str| Some(json.get("error")?.get(name)?.as_str()?.to_owned());
+        if let Some(kind) = field("type") {
+            return self.status(code, Some(kind), field("message"), None);
+        }
+        let detail = "the answer lacks what it must have";
+        with_status(self.or_unknown(FailureClass::Malformed, detail), code)
     }
 
     fn refused(&self, refusal: &Refusal) -> ApplianceError {
