@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -137,8 +137,8 @@ async fn serve(site: Arc<Site>, stream: TcpStream, peer: SocketAddr) {
         let (site, reset, source) = (Arc::clone(&site), reset.clone(), source.clone());
         async move { answer(&site, request, &source, &reset).await }
     });
+    // Without a timer hyper never closes an idle connection by itself: that is the caller's part.
     let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

@@ -3,4 +3,7 @@
 mod support;
 
 mod authentication;
+mod firmware;
+mod life;
 mod port;
+mod wire;
