@@ -123,8 +123,8 @@ impl Driver {
         let until = |at: Duration| at.saturating_sub(self.shared.clock.monotonic());
         let again = self.write_again_at.map(until);
         let stop = self.stop_by.map(until);
-        // The rest of a rollout may be decided by time that passed for a bystander.
-        let look = Some(Duration::from_secs(60));
+        // Whether the rollout is at rest also depends on time that passes for those who are down.
+        let look = Some(Duration::from_secs(5));
         [wakeup, again, stop, look].into_iter().flatten().min()
     }
 
@@ -233,6 +233,8 @@ impl Driver {
                 continue;
             }
             self.cancel(name);
+            let commands = self.core.ended(name, self.now());
+            self.carry_out(commands);
             let detail = format!("spsfleet contradicted itself ({why}); please report this");
             let held = ApplianceChange::Held(HoldReason::Refused { detail });
             let now = self.now();

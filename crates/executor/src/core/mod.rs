@@ -19,6 +19,10 @@ use model::safety::{Membership, Occupancy};
 pub use reasons::reasons;
 use want::{Want, want};
 
+/// How long an appliance that was given up and is down is still looked at before the rest of the
+/// rollout stops counting on it.
+const LAST_LOOKS: SignedDuration = SignedDuration::from_secs(30);
+
 /// What the driver is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -65,6 +69,10 @@ pub struct Core {
     unfinished: Vec<usize>,
     /// Held when this process began: looked at once more.
     look_again: BTreeSet<ApplianceName>,
+    /// Found to wait for a person by a look of this process.
+    confirmed: BTreeSet<ApplianceName>,
+    /// Since when an appliance is only watched.
+    watched_since: BTreeMap<ApplianceName, Timestamp>,
     /// Since when members and bystanders do not answer.
     dark_since: BTreeMap<ApplianceName, Timestamp>,
     /// Recorded, but not yet come back as events.
@@ -121,6 +129,8 @@ impl Core {
             timer_of: BTreeMap::new(),
             unfinished: vec![0; waves],
             look_again,
+            confirmed: BTreeSet::new(),
+            watched_since: BTreeMap::new(),
             dark_since: BTreeMap::new(),
             announced: BTreeSet::new(),
             permitting: BTreeSet::new(),
@@ -186,6 +196,9 @@ impl Core {
                     self.permitting.remove(name);
                 }
                 match change {
+                    ApplianceChange::Held(_) => {
+                        self.confirmed.insert(name.clone());
+                    }
                     ApplianceChange::Unreachable => {
                         self.dark_since.entry(name.clone()).or_insert(event.at);
                     }
@@ -296,9 +309,12 @@ impl Core {
             return self.may_come_back(name, now);
         };
         match step {
-            Step::Watch if run.phase.is_terminal() => false,
+            Step::Watch if run.phase.is_terminal() => {
+                let since = self.watched_since.get(name).copied().unwrap_or(now);
+                now.duration_since(since) < LAST_LOOKS
+            }
             Step::Watch => self.may_come_back(name, now),
-            Step::Return => run.phase != Phase::Attended,
+            Step::Return => run.phase != Phase::Attended || !self.confirmed.contains(name),
             Step::Preflight
             | Step::Stage
             | Step::Test
@@ -444,9 +460,9 @@ impl Core {
         self.watch_budget(&mut commands);
         self.sort_eager(now, &mut commands);
         if !self.stopping {
-            self.start_transfers(&mut commands);
+            self.start_transfers(now, &mut commands);
             self.give_permits(&mut commands);
-            self.watch_bystanders(&mut commands);
+            self.watch_bystanders(now, &mut commands);
         }
         commands
     }
@@ -478,6 +494,8 @@ impl Core {
                     self.announce("wave-finished", change, commands);
                 }
             }
+            // A reached budget waits for a person even when nobody is left to stop.
+            None if breach_of(&self.run).is_some() => {}
             None => {
                 let clean = |run: &ApplianceRun| run.stage.records_left().next().is_none();
                 let quiet = self.active.values().all(|step| *step == Step::Watch);
@@ -524,7 +542,9 @@ impl Core {
                 Want::Transfer => {
                     self.to_stage.insert(index);
                 }
-                Want::Step(step) if self.may_begin(step, wave) => self.start(name, step, commands),
+                Want::Step(step) if self.may_begin(step, wave) => {
+                    self.start(name, step, now, commands)
+                }
                 Want::Step(_) => {}
             }
         }
@@ -537,7 +557,7 @@ impl Core {
         }
         match step {
             Step::Preflight | Step::Stage | Step::Test => self.may_stage(wave),
-            Step::Activate => true,
+            Step::Activate => !self.run.aborted,
             Step::Return | Step::Verify | Step::Cleanup | Step::Watch => true,
         }
     }
@@ -548,13 +568,22 @@ impl Core {
         turn && !self.run.aborted && !self.run.pause.is_some_and(|pause| pause.all)
     }
 
-    fn start(&mut self, name: ApplianceName, step: Step, commands: &mut Vec<Command>) {
+    fn start(
+        &mut self,
+        name: ApplianceName,
+        step: Step,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+    ) {
         self.look_again.remove(&name);
+        if step == Step::Watch {
+            self.watched_since.entry(name.clone()).or_insert(now);
+        }
         self.active.insert(name.clone(), step);
         commands.push(Command::Start(name, step));
     }
 
-    fn start_transfers(&mut self, commands: &mut Vec<Command>) {
+    fn start_transfers(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         let limit = self.run.plan.limits.transfers as usize;
         let mut full: BTreeSet<SiteName> = BTreeSet::new();
         let mut begun = Vec::new();
@@ -579,7 +608,7 @@ impl Core {
         }
         for (index, name) in begun {
             self.to_stage.remove(&index);
-            self.start(name, Step::Stage, commands);
+            self.start(name, Step::Stage, now, commands);
         }
     }
 
@@ -623,11 +652,11 @@ impl Core {
         }
     }
 
-    fn watch_bystanders(&mut self, commands: &mut Vec<Command>) {
+    fn watch_bystanders(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         let unwatched =
             self.run.dark_bystanders.iter().filter(|name| !self.active.contains_key(*name));
         for name in unwatched.cloned().collect::<Vec<_>>() {
-            self.start(name, Step::Watch, commands);
+            self.start(name, Step::Watch, now, commands);
         }
     }
 }

@@ -71,6 +71,7 @@ async fn until_restart(context: &mut Context) {
     loop {
         let pause = watcher.pause(context, context.monotonic() - began);
         context.sleep(pause).await;
+        watcher.knows(context);
         watcher.look(context).await;
         if context.run.upgrade.as_ref().is_some_and(|upgrade| upgrade.restart_at.is_some()) {
             return;

@@ -10,12 +10,31 @@ use model::ports::Appliance;
 
 use super::context::{Context, Deadline};
 use super::questions::Question;
-use super::{Done, fail, refused};
+use super::{Done, Stop, fail, refused};
+use crate::core::ask_again_after;
 use crate::pacing;
 
 /// Two looks so far apart that found no answer make an appliance count as down
 /// (contract: semantics.md, "Down").
 pub(crate) const TWO_LOOKS: Duration = Duration::from_secs(10);
+
+/// How long one read of an appliance that is being staged or tested may find silence before the
+/// appliance is set aside.
+const SILENCE: Duration = Duration::from_mins(2);
+
+/// Sets an appliance aside that does not answer; after `unreachable.wait` that is a failure.
+pub(crate) fn set_aside(context: &Context, step: Step, error: String) -> Stop {
+    let now = context.now();
+    let wait = context.plan.unreachable_wait;
+    let since = context.run.set_aside_at.unwrap_or(now);
+    let silent_for = now.duration_since(since);
+    if silent_for >= wait {
+        let text = format!("it did not answer for {wait:#}: {error}");
+        return fail(step, FailureCode::Unreachable, text);
+    }
+    let retry_at = now.checked_add(ask_again_after(silent_for, wait)).unwrap_or(now);
+    Box::new(ApplianceChange::SetAside { error, retry_at })
+}
 
 /// Follows whether an appliance answers, from one look to the next.
 #[derive(Debug, Default)]
@@ -65,8 +84,16 @@ impl Context {
         deadline: Deadline,
         question: Question<T>,
     ) -> Done<T> {
-        match self.try_ask(deadline, question).await {
+        let aside = matches!(step, Step::Stage | Step::Test);
+        let patience = Deadline(self.monotonic() + SILENCE);
+        let until = if aside && patience.0 < deadline.0 { patience } else { deadline };
+        match self.try_ask(until, question).await {
             Ok(answer) => Ok(answer),
+            // Nothing is decided yet for an appliance that is still up: it comes back or fails by
+            // the rule for all that do not answer, and gives its place back meanwhile.
+            Err(error) if aside && is_silence(&error) => {
+                Err(set_aside(self, step, error.to_string()))
+            }
             Err(error) if error.is_passing() => {
                 let text = format!("{error}; asked again until the time for this step was over");
                 Err(fail(step, FailureCode::TimedOut, text))

@@ -7,12 +7,11 @@ use model::failure::ApplianceError;
 use model::hold::HoldReason;
 use model::observed::{Baseline, FetchJob, Info, SetupStatus, Slot, describe_slots};
 
-use super::ask::{Answering, TWO_LOOKS, is_silence, not_ready};
+use super::ask::{Answering, TWO_LOOKS, is_silence, not_ready, set_aside};
 use super::checks::{health_faults, room};
 use super::context::{Context, Deadline};
 use super::questions;
 use super::{Done, Stop, fail, hold, refused};
-use crate::core::ask_again_after;
 use crate::pacing;
 
 const STEP: Step = Step::Preflight;
@@ -92,26 +91,13 @@ async fn reach(context: &mut Context) -> Done {
         answering.silent(context);
         // A set-aside appliance was silent for long already: one look is enough.
         if context.run.set_aside_at.is_some() || context.monotonic() - began >= TWO_LOOKS {
-            return Err(set_aside(context, silence));
+            return Err(set_aside(context, STEP, silence));
         }
         let pause = pacing::back_off(looks, &context.shared.random);
         looks += 1;
         let to_second_look = (began + TWO_LOOKS).saturating_sub(context.monotonic());
         context.sleep(pause.min(to_second_look).max(Duration::from_millis(50))).await;
     }
-}
-
-fn set_aside(context: &Context, error: String) -> Stop {
-    let now = context.now();
-    let wait = context.plan.unreachable_wait;
-    let since = context.run.set_aside_at.unwrap_or(now);
-    let silent_for = now.duration_since(since);
-    if silent_for >= wait {
-        let text = format!("it did not answer for {wait:#}: {error}");
-        return fail(STEP, FailureCode::Unreachable, text);
-    }
-    let retry_at = now.checked_add(ask_again_after(silent_for, wait)).unwrap_or(now);
-    Box::new(ApplianceChange::SetAside { error, retry_at })
 }
 
 /// A read of preflight: what does not answer in time is set aside, not failed.
@@ -122,7 +108,7 @@ async fn read<T>(
 ) -> Done<T> {
     match context.try_ask(deadline, question).await {
         Ok(answer) => Ok(answer),
-        Err(error) if is_silence(&error) => Err(set_aside(context, error.to_string())),
+        Err(error) if is_silence(&error) => Err(set_aside(context, STEP, error.to_string())),
         Err(error) => Err(given_up(&error)),
     }
 }

@@ -18,7 +18,7 @@ use super::sight::{Sight, Watcher};
 /// How long a reboot command may run (contract: semantics.md, "Commands").
 const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
-/// Goes on with an armed appliance. `fresh`: the slots were read in this very look.
+/// Goes on with an armed appliance. `fresh`: the slots were read just now.
 pub(super) async fn reboot(
     context: &mut Context,
     watcher: &mut Watcher,

@@ -19,6 +19,9 @@ const STEP: Step = Step::Return;
 /// The old version after a restart must be seen twice, so far apart, before it is a verdict.
 const TWO_LOOKS: Duration = Duration::from_secs(10);
 
+/// How old a look may be that a reboot follows (contract: "not older than 5 s").
+const FRESH: Duration = Duration::from_secs(5);
+
 /// What the watch remembers in this process beyond the fold.
 #[derive(Default)]
 struct Memory {
@@ -76,7 +79,7 @@ fn pause(context: &Context, memory: &Memory) -> Duration {
             let elapsed = since(restart);
             let known = context.shared.history.shortest(Step::Return, &context.appliance.site);
             known.map_or_else(
-                || pacing::by_elapsed(elapsed),
+                || pacing::by_elapsed(since(upgrade.intended_at)),
                 |shortest| pacing::by_history(elapsed, shortest),
             )
         }
@@ -156,7 +159,7 @@ async fn old_version(
     }
     if armed {
         memory.old_since = None;
-        let fresh = memory.slots.as_ref().is_some_and(|(read, _)| *read == now);
+        let fresh = memory.slots.as_ref().is_some_and(|(read, _)| now - *read <= FRESH);
         reboot(context, &mut memory.watcher, fresh, &mut memory.slots).await;
         return Ok(false);
     }

@@ -18,6 +18,10 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// the last one that was.
 const JOURNALLED_EVERY: Duration = Duration::from_secs(10);
 
+/// So long a version that was read while it was up is not read again: the first looks follow one
+/// another quickly, and only a restart changes it.
+const VERSION_LASTS: Duration = Duration::from_secs(1);
+
 /// What one look saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sight {
@@ -36,12 +40,14 @@ pub(crate) enum Sight {
 pub(crate) struct Watcher {
     odd_since: Option<Duration>,
     journalled: Option<Duration>,
+    /// The version that was read last, and when.
+    version: Option<(Duration, FirmwareVersion)>,
 }
 
 impl Watcher {
     /// Looks once. Records a restart when one shows, and now and then that somebody was watching.
     pub(crate) async fn look(&mut self, context: &mut Context) -> Sight {
-        let sight = see(context).await;
+        let sight = self.see(context).await;
         self.journal(context, &sight);
         let now = context.monotonic();
         let restart = match &sight {
@@ -55,11 +61,50 @@ impl Watcher {
                 None
             }
         };
+        if !matches!(sight, Sight::Up(_)) {
+            self.version = None;
+        }
         let unseen = context.run.upgrade.as_ref().is_some_and(|u| u.restart_at.is_none());
         if let Some(saw) = restart.filter(|_| unseen) {
             context.record(ApplianceChange::RestartSeen { saw });
         }
         sight
+    }
+
+    async fn see(&mut self, context: &Context) -> Sight {
+        match context.port.setup().await {
+            Ok(SetupStatus::Completed) => {}
+            Ok(status @ SetupStatus::Booting) => return Sight::Down(not_ready(&status)),
+            Ok(other) => return Sight::Odd(not_ready(&other)),
+            Err(error) => return silent(error),
+        }
+        let now = context.monotonic();
+        if let Some((read, version)) = &self.version
+            && now - *read < VERSION_LASTS
+        {
+            return Sight::Up(version.clone());
+        }
+        match context.port.info().await {
+            Ok(info) => {
+                self.version = Some((now, info.firmware_version.clone()));
+                Sight::Up(info.firmware_version)
+            }
+            Err(error) => match error.class {
+                FailureClass::CredentialsRefused
+                | FailureClass::CredentialsWithheld
+                | FailureClass::CredentialsUnavailable
+                | FailureClass::Refused => Sight::Blocked(error),
+                FailureClass::Unreachable
+                | FailureClass::Transient
+                | FailureClass::NotAnApi
+                | FailureClass::LoggedOut
+                | FailureClass::IdentityNotProven
+                | FailureClass::TestFailed
+                | FailureClass::Local
+                | FailureClass::Malformed
+                | FailureClass::OutcomeUnknown => silent(error),
+            },
+        }
     }
 
     fn journal(&mut self, context: &mut Context, sight: &Sight) {
@@ -80,6 +125,12 @@ impl Watcher {
         }
     }
 
+    /// The version is known and cannot change before the restart that is watched for.
+    pub(crate) fn knows(&mut self, context: &Context) {
+        let known = context.run.version.clone();
+        self.version = known.map(|version| (context.monotonic(), version));
+    }
+
     /// The pause before the next look while no restart was seen: never so long that a restart
     /// could pass unseen.
     pub(crate) fn pause(&self, context: &Context, elapsed: Duration) -> Duration {
@@ -94,33 +145,6 @@ impl Watcher {
         };
         let pause = if self.odd_since.is_some() { pause.min(SILENCE / 2) } else { pause };
         pause.min(longest).max(Duration::from_millis(50))
-    }
-}
-
-async fn see(context: &Context) -> Sight {
-    match context.port.setup().await {
-        Ok(SetupStatus::Completed) => {}
-        Ok(status @ SetupStatus::Booting) => return Sight::Down(not_ready(&status)),
-        Ok(other) => return Sight::Odd(not_ready(&other)),
-        Err(error) => return silent(error),
-    }
-    match context.port.info().await {
-        Ok(info) => Sight::Up(info.firmware_version),
-        Err(error) => match error.class {
-            FailureClass::CredentialsRefused
-            | FailureClass::CredentialsWithheld
-            | FailureClass::CredentialsUnavailable
-            | FailureClass::Refused => Sight::Blocked(error),
-            FailureClass::Unreachable
-            | FailureClass::Transient
-            | FailureClass::NotAnApi
-            | FailureClass::LoggedOut
-            | FailureClass::IdentityNotProven
-            | FailureClass::TestFailed
-            | FailureClass::Local
-            | FailureClass::Malformed
-            | FailureClass::OutcomeUnknown => silent(error),
-        },
     }
 }
 

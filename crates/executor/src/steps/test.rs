@@ -7,6 +7,7 @@ use model::event::{ApplianceChange, FailureCode, Step};
 use model::failure::FailureClass;
 use model::hold::HoldReason;
 
+use super::ask::{is_silence, set_aside};
 use super::context::{Context, unsigned};
 use super::{Done, fail, hold, questions, refused};
 
@@ -36,6 +37,9 @@ pub(super) async fn test(context: &mut Context) -> Done {
             Ok(report) => {
                 context.record(ApplianceChange::Tested { slot, summary: report.summary });
                 return Ok(());
+            }
+            Err(error) if is_silence(&error) && context.run.dark => {
+                return Err(set_aside(context, STEP, error.to_string()));
             }
             Err(error) => error,
         };

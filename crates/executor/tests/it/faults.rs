@@ -10,7 +10,7 @@ use model::rollout::Image;
 use model::run::Phase;
 use sim::{AdminAct, Behaviour, CertificateWhen, Fault, FaultPlan, FaultRule, UpgradeMode, When};
 
-use crate::world::{IMAGE, SIZE, URL, World, name, reboot_by_command, spec};
+use crate::world::{ELSEWHERE, IMAGE, SIZE, URL, World, name, reboot_by_command, spec};
 
 const DONE: Ending = Ending::Finished { upgraded_all: true };
 
@@ -155,14 +155,14 @@ async fn poor_health_is_said_before_anything_is_done() {
 
 #[tokio::test(start_paused = true)]
 async fn another_hand_is_a_hold() {
-    let sha = "a".repeat(64);
-    let other = AdminAct::StartFetch { url: "https://else/x.iso".to_owned(), sha256: sha };
+    let sha256 = sim::SimImage::described("7.5.1", SIZE).sha256.to_string();
+    let other = AdminAct::StartFetch { url: ELSEWHERE.to_owned(), sha256 };
     let pattern = |text: &str| serde_json_pattern(text);
     let after = |text: &str| When::After(pattern(text));
     let cases = [
-        (When::At(SignedDuration::from_millis(1)), other, "changed-by-others"),
+        (When::At(SignedDuration::ZERO), other, "changed-by-others"),
         (
-            When::At(SignedDuration::from_millis(1)),
+            When::At(SignedDuration::ZERO),
             AdminAct::Arm { slot: Some("4".to_owned()) },
             "other-firmware-armed",
         ),
@@ -182,8 +182,14 @@ async fn another_hand_is_a_hold() {
         let told = format!("{act:?}");
         let mut ams = spec("a");
         ams.slots[3] = Some("7.4.0".to_owned());
-        let faults = FaultPlan::default().where_("a", Behaviour::OtherAdmin { when, act });
+        let before = when == When::At(SignedDuration::ZERO);
+        let faults = FaultPlan::default();
+        let rule = Behaviour::OtherAdmin { when, act: act.clone() };
+        let faults = if before { faults } else { faults.where_("a", rule) };
         let world = World::new(vec![ams], faults, |_| {}).await;
+        if before {
+            world.fleet.appliance("a").expect("it is there").admin(&act);
+        }
         assert_eq!(world.run().await, Ending::Held, "{told}");
         assert_eq!(world.hold("a").code(), code, "{told}: {}", world.hold("a"));
         assert_eq!(world.upgrades("a"), 0, "{told}");
@@ -198,9 +204,8 @@ fn serde_json_pattern(text: &str) -> sim::faults::Pattern {
 async fn a_fetch_of_the_same_url_by_another_hand_is_waited_for() {
     let sha256 = sim::SimImage::described("7.5.1", SIZE).sha256.to_string();
     let act = AdminAct::StartFetch { url: URL.to_owned(), sha256 };
-    let when = When::At(SignedDuration::from_millis(1));
-    let faults = FaultPlan::default().where_("a", Behaviour::OtherAdmin { when, act });
-    let world = World::new(vec![spec("a")], faults, |_| {}).await;
+    let world = World::new(vec![spec("a")], FaultPlan::default(), |_| {}).await;
+    world.fleet.appliance("a").expect("it is there").admin(&act);
     assert_eq!(world.run().await, DONE);
     assert_eq!(world.ledger().count("a", "POST /api/firmware/fetch"), 0);
     let records = world.fleet.appliance("a").expect("it is there").fetch_records();

@@ -26,6 +26,7 @@ use model::{FirmwareVersion, Sha256Hex};
 use sim::{ApplianceSpec, FaultPlan, Ledger, SimFleet, SimImage, TokioClock};
 
 pub(crate) const URL: &str = "https://repo.example/sps-7.5.1.iso";
+pub(crate) const ELSEWHERE: &str = "https://else.example/x.iso";
 pub(crate) const IMAGE: &str = "/srv/firmware/sps-7.5.1.iso";
 pub(crate) const SIZE: u64 = 1_500_000_000;
 
@@ -105,6 +106,7 @@ impl World {
             .appliances(specs)
             .image(URL, image.clone())
             .image(IMAGE, image.clone())
+            .image(ELSEWHERE, image.clone())
             .faults(faults)
             .build();
         let mut plan = plan_for(&fleet, &names, image.sha256.clone());
@@ -137,6 +139,9 @@ impl World {
         let executor = self.load(options).await;
         let ending = self.bounded(executor.run()).await;
         self.check_no_contradiction();
+        if std::env::var_os("STORY").is_some() {
+            eprintln!("{ending:?}\n{}", self.story());
+        }
         ending
     }
 
@@ -155,7 +160,10 @@ impl World {
 
     async fn bounded<T>(&self, work: impl Future<Output = T>) -> T {
         let limit = Duration::from_hours(20 * 24);
-        tokio::time::timeout(limit, work).await.expect("the run ends")
+        if let Ok(done) = tokio::time::timeout(limit, work).await {
+            return done;
+        }
+        panic!("the run does not end; {}", self.story())
     }
 
     /// Appends a decision as a command without a running process does.
@@ -175,6 +183,17 @@ impl World {
 
     pub(crate) fn folded(&self) -> Run {
         Run::fold(&self.journal.all()).expect("a log that makes sense").expect("a rollout")
+    }
+
+    /// The last events, for a failing test.
+    pub(crate) fn story(&self) -> String {
+        let events = self.journal.all();
+        let last = events.iter().skip(1).rev().take(40).rev();
+        let line = |event: &model::event::Event| {
+            let text = format!("{:?}", event.change);
+            format!("{} {}", event.at, text.chars().take(300).collect::<String>())
+        };
+        last.map(line).collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn state(&self, of: &str) -> ApplianceRun {

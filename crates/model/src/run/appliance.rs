@@ -399,7 +399,11 @@ impl ApplianceRun {
                 self.enter(Phase::Ready, at);
             }
             ApplianceChange::Looked { .. } => self.looked(at, plan.timeouts.blind)?,
-            ApplianceChange::Armed => self.upgrade_mut()?.armed_at = Some(at),
+            ApplianceChange::Armed => {
+                // Whatever the call's reply was: it did what it does.
+                self.upgrade_mut()?.armed_at = Some(at);
+                self.close(ActKind::Upgrade);
+            }
             ApplianceChange::RestartSeen { .. } => {
                 let upgrade = self.upgrade_mut()?;
                 let began = upgrade.reboot_at.unwrap_or(upgrade.intended_at);
@@ -580,6 +584,12 @@ impl ApplianceRun {
         }
     }
 
+    fn close(&mut self, kind: ActKind) {
+        if self.open.as_ref().is_some_and(|open| open.act.kind() == kind) {
+            self.open = None;
+        }
+    }
+
     fn forget_record(&mut self, key: &FetchKey) {
         for job in self.stage.jobs.iter_mut().filter(|job| job.key == *key) {
             job.removed = true;
@@ -610,10 +620,8 @@ impl ApplianceRun {
         self.permitted = false;
         self.step = None;
         // What the call or the reboot did is known now, whatever their replies said.
-        let judged = |open: &OpenAct| matches!(open.act.kind(), ActKind::Upgrade | ActKind::Reboot);
-        if self.open.as_ref().is_some_and(judged) {
-            self.open = None;
-        }
+        self.close(ActKind::Upgrade);
+        self.close(ActKind::Reboot);
         self.enter(Phase::Verifying, at);
         Ok(began.map(|began| (Step::Return, at.duration_since(began))))
     }
