@@ -30,6 +30,7 @@ mod values;
 mod warn;
 mod waves;
 mod window;
+pub mod yaml;
 
 pub use assemble::{check, plan};
 pub use facts::{Facts, FileFact, FileKind, FileWanted};
