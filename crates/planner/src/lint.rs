@@ -258,6 +258,9 @@ fn safety(plan: &Plan, findings: &mut Findings) {
             one_of.insert(group, appliance);
             continue;
         };
+        if first.name == appliance.name {
+            continue; // A bystander that is selected too has its finding already.
+        }
         let first = membership(first, None);
         places.take(&first);
         let refused = places.may_go_down(&membership(appliance, Some(&rollout))).is_err();

@@ -127,11 +127,15 @@ impl<'a> Lines<'a> {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = self.text.get(start..offset).unwrap_or("");
-        let rest = self.text.len() - offset;
+        let len = usize::try_from(span.len).unwrap_or(usize::MAX);
+        let mut end = offset.saturating_add(len).min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end += 1;
+        }
         Place {
             role: self.role,
             offset,
-            len: usize::try_from(span.len).unwrap_or(rest).min(rest),
+            len: end - offset,
             line: line.max(1),
             column: before.chars().count() + 1,
             file: Arc::clone(&self.file),
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(at(0, 1), (1, 1, 0, 1));
         assert_eq!(at(6, 1), (2, 1, 6, 1));
         assert_eq!(at(11, 1), (2, 5, 11, 1), "é is one column and two bytes");
-        assert_eq!(at(4, 1), (1, 4, 3, 1), "never inside a character");
+        assert_eq!(at(4, 1), (1, 4, 3, 2), "never inside a character");
         assert_eq!(at(99, 9), (3, 1, 13, 0), "never behind the end");
     }
 }

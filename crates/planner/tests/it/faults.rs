@@ -1,7 +1,6 @@
 //! Every kind of fault once, as it is told.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use crate::support::{FLEET, ROLLOUT, change, draw, read};
 
@@ -220,7 +219,7 @@ const IN_ROLLOUT: Cases<'_> = &[
 fn tell(title: &str, fleet: &str, rollout: &str) -> String {
     let faults = read(fleet, rollout).expect_err(title);
     let mut text = String::new();
-    let _ = writeln!(text, "## {title}\n{}", draw(&faults));
+    text += &format!("## {title}\n{}\n", draw(&faults));
     text
 }
 

@@ -1,7 +1,5 @@
 //! Selections, waves, order, defaults and warnings.
 
-use std::fmt::Write as _;
-
 use jiff::SignedDuration;
 use model::fleet::{PasswordSource, Reboot, Trust, UpgradeCall};
 use model::plan::Plan;
@@ -17,7 +15,7 @@ fn fleet_of(appliances: &[(&str, &str)]) -> String {
                     sites: { a: {}, b: {}, c: {} }\nappliances:\n"
         .to_owned();
     for (at, (name, site)) in appliances.iter().enumerate() {
-        let _ = writeln!(text, "  - {{ name: {name}, address: 10.0.0.{}, site: {site} }}", at + 1);
+        text += &format!("  - {{ name: {name}, address: 10.0.0.{}, site: {site} }}\n", at + 1);
     }
     text
 }
@@ -78,7 +76,8 @@ fn a_wave_that_adds_nobody_is_left_out_with_a_warning() {
 }
 
 fn selected(select: &str) -> Vec<String> {
-    let whole = change(ROLLOUT, "select: { labels: { env: prod } }\n", &format!("select: {select}\n"));
+    let whole =
+        change(ROLLOUT, "select: { labels: { env: prod } }\n", &format!("select: {select}\n"));
     let whole = whole.replace(
         "waves:\n  - name: canary\n    select: { labels: { ring: canary } }\n  - name: half\n    percent: 50\n  - name: rest\n",
         "",
@@ -111,7 +110,8 @@ fn all_keys_must_match_and_of_a_key_any_entry() {
 
 #[test]
 fn a_label_that_nobody_has_is_warned_about() {
-    let odd = change(ROLLOUT, "{ env: prod }", "{ env: prod }, except: { labels: { rign: canary } }");
+    let odd =
+        change(ROLLOUT, "{ env: prod }", "{ env: prod }, except: { labels: { rign: canary } }");
     let plan = plan(FLEET, &odd);
     assert_eq!(plan.appliances.len(), 3);
     let warning = plan.warnings.iter().find(|warning| warning.code == "unknown-label");

@@ -1,7 +1,5 @@
 //! Small files to start from, and a plain drawing of faults.
 
-use std::fmt::Write as _;
-
 use model::plan::Plan;
 use planner::{Facts, Fault, Inputs, Role, Source};
 
@@ -127,15 +125,12 @@ pub(crate) fn warned(plan: &Plan) -> Vec<&str> {
 pub(crate) fn draw(faults: &[Fault]) -> String {
     let mut text = String::new();
     for fault in faults {
-        let _ = writeln!(text, "{fault}");
-        let _ = writeln!(text, "    {} bytes: {}", fault.place.len, fault.label);
+        text += &format!("{fault}\n");
+        text += &format!("    {} bytes: {}\n", fault.place.len, fault.label);
         for related in &fault.related {
             let place = &related.place;
-            let _ = writeln!(
-                text,
-                "    {}:{}:{} {}",
-                place.file, place.line, place.column, related.label
-            );
+            text +=
+                &format!("    {}:{}:{} {}\n", place.file, place.line, place.column, related.label);
         }
         let in_fleet = fault.place.role == Role::Fleet;
         assert_eq!(in_fleet, fault.place.file.starts_with("fleet"), "{fault}");
