@@ -1,5 +1,6 @@
 //! What happens on the wire, and what the client makes of it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use model::failure::{ApplianceError, FailureClass};
@@ -189,4 +190,55 @@ async fn requests_under_way_are_bounded() {
     assert!(answers.iter().all(Result::is_ok));
     let connections = server.connections.load(std::sync::atomic::Ordering::SeqCst);
     assert_eq!(connections, 1, "one at a time needs one connection");
+}
+
+/// Counts the warnings of this thread.
+#[derive(Default, Clone)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+struct Fields<'a>(&'a mut String);
+
+impl tracing::field::Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN && metadata.target().starts_with("sps")
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut Fields(&mut text));
+        self.0.lock().expect("no panic").push(text);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn clocks_that_differ_are_told_once() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let (_caller, server, client) = pair().await;
+    let dated = |date: &str| json(200, r#"{"status":"completed"}"#).with("Date", date);
+    // The test's clock stands at 08:00:00.
+    server.scene.once("GET /api/setup", dated("Tue, 24 Nov 2026 08:04:59 GMT"));
+    client.setup().await.expect("setup");
+    assert!(warnings.0.lock().expect("no panic").is_empty());
+    server.scene.always("GET /api/setup", dated("Tue, 24 Nov 2026 07:50:00 GMT"));
+    client.setup().await.expect("setup");
+    client.setup().await.expect("setup");
+    let told = warnings.0.lock().expect("no panic").clone();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("appliance=ams-1") && told[0].contains("skew_seconds=-600"),
+        "{told:?}"
+    );
 }
