@@ -231,7 +231,6 @@ fn node_key(name: &str) -> String {
 
 impl State {
     /// Checks a test's slot and decides how the test will end.
-    #[expect(clippy::type_complexity, reason = "slot and outcome, used in two places")]
     fn plan_test(
         &mut self,
         slot: Option<&SlotKey>,

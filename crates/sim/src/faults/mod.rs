@@ -31,7 +31,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use active::ActiveFaults;
 pub use behaviour::{AdminAct, Behaviour, CertificateWhen, When};
-pub use pattern::Pattern;
+pub(crate) use pattern::fits;
+pub use pattern::{InvalidPattern, Pattern};
 
 /// All that goes wrong in a simulated fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -31,21 +31,29 @@ impl Pattern {
     /// Whether a request is meant.
     #[must_use]
     pub fn fits(&self, method: &str, path: &str) -> bool {
-        if self.method != "*" && self.method != method {
-            return false;
-        }
-        if self.path == "*" || self.path == path {
-            return true;
-        }
-        let (mut wanted, mut given) = (self.path.split('/'), path.split('/'));
-        loop {
-            match (wanted.next(), given.next()) {
-                (None, None) => return true,
-                (Some(want), Some(have))
-                    if want == have
-                        || (want.starts_with('{') && want.ends_with('}') && !have.is_empty()) => {}
-                _ => return false,
-            }
+        fits(&self.method, &self.path, method, path)
+    }
+}
+
+/// Whether a method and path are meant by those of a pattern.
+pub(crate) fn fits(wanted_method: &str, wanted_path: &str, method: &str, path: &str) -> bool {
+    if wanted_method != "*" && wanted_method != method {
+        return false;
+    }
+    if wanted_path == "*" || wanted_path == path {
+        return true;
+    }
+    if !wanted_path.contains('{') {
+        return false;
+    }
+    let (mut wanted, mut given) = (wanted_path.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(want), Some(have))
+                if want == have
+                    || (want.starts_with('{') && want.ends_with('}') && !have.is_empty()) => {}
+            _ => return false,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Questions that tests ask a ledger.
 
+use crate::faults::fits;
+
 use super::{CallRecord, Entry, Ledger, Life};
 
 impl Ledger {
@@ -45,6 +47,8 @@ impl CallRecord {
     /// Whether it was this request, such as `DELETE /api/firmware/fetch/{key}`.
     #[must_use]
     pub fn is(&self, request: &str) -> bool {
-        crate::faults::Pattern::read(request).is_some_and(|it| it.fits(&self.method, &self.path))
+        request
+            .split_once(' ')
+            .is_some_and(|(method, path)| fits(method, path, &self.method, &self.path))
     }
 }

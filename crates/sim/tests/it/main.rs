@@ -5,5 +5,6 @@ mod support;
 mod authentication;
 mod firmware;
 mod life;
+mod observer;
 mod port;
 mod wire;
