@@ -1,0 +1,6 @@
+//! A client and a server over a real socket, and the view of a real fold.
+
+mod calls;
+mod files;
+mod fleet;
+mod view;
