@@ -10,7 +10,8 @@ use crate::fault::Faults;
 use crate::fleet_file::FleetFile;
 use crate::near::nearest;
 use crate::resolve::Fleet;
-use crate::rollout_file::{Picks, RolloutFile, Select};
+use crate::rollout_file::{Picks, RolloutFile};
+use crate::select::Select;
 use crate::source::{At, Field, Span};
 
 /// The rules of the fleet file.

@@ -18,8 +18,9 @@ pub(crate) fn nearest<'a>(
             let near = candidate.chars().count().abs_diff(word.len()) <= allowed;
             let steps = if near { distance(&word, candidate) } else { usize::MAX };
             // `host` may well mean `hostname`, but anything nearer goes before.
-            let begun =
-                word.len() >= 3 && (candidate.starts_with(text) || text.starts_with(candidate));
+            let begun = word.len() >= 3
+                && (candidate.starts_with(text)
+                    || (candidate.len() >= 3 && text.starts_with(candidate)));
             match steps {
                 _ if steps <= allowed => Some((steps, candidate)),
                 _ if begun => Some((allowed + 1, candidate)),

@@ -1,21 +1,18 @@
 //! Reads rollout.yaml as it stands, field by field. Defaults that depend on nothing else are
 //! applied here.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 use model::rollout::{
     Checks, Drain, DrainOtherwise, FailureBudget, MakeRoom, OnBreach, RolloutLimits, StageMode,
     Timeouts,
 };
-use model::{
-    ApplianceName, ClusterName, FirmwareVersion, RolloutName, Sha256Hex, SiteName, WaveName,
-};
+use model::{FirmwareVersion, RolloutName, Sha256Hex, WaveName};
 
 use crate::access;
 use crate::duration;
-use crate::fleet_file::{count, labels, lasting, version};
+use crate::fleet_file::{count, lasting, version};
 use crate::reader::{Map, Reader};
+use crate::select::{self, Select};
 use crate::source::{At, Field, Span};
 use crate::tree::Node;
 use crate::values;
@@ -54,18 +51,6 @@ pub(crate) struct RawFirmware {
     pub(crate) upload: Field<String>,
     pub(crate) adopt: bool,
     pub(crate) via: Field<Vec<RawFirmware>>,
-}
-
-/// Which appliances: of every key that is given, one entry must match; of `labels`, all.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Select {
-    pub(crate) span: Span,
-    pub(crate) all: bool,
-    pub(crate) names: Option<Vec<At<ApplianceName>>>,
-    pub(crate) sites: Option<Vec<At<SiteName>>>,
-    pub(crate) clusters: Option<Vec<At<ClusterName>>>,
-    pub(crate) labels: Option<At<BTreeMap<String, String>>>,
-    pub(crate) except: Option<Box<Select>>,
 }
 
 /// An entry of `waves`.
@@ -125,7 +110,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<RolloutFi
     let name = name.and_then(|node| reader.name(node, "`name`", RolloutName::new));
     let fw = map.require(reader, "firmware").and_then(|node| firmware(reader, node, true));
     let message = map.require(reader, "message").and_then(|node| reader.text(node, "`message`"));
-    let selected = map.require(reader, "select").and_then(|node| select(reader, node, "`select`"));
+    let selected =
+        map.require(reader, "select").and_then(|node| select::read(reader, node, "`select`"));
     let waves = match map.get("waves") {
         Some(node) => waves(reader, node),
         None => WaveName::new("all")
@@ -209,83 +195,6 @@ fn via(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Vec<RawFirmware>>>
     Some(At { value: hops, span })
 }
 
-/// Reads a selection; `all: true` is the only way to say everything.
-fn select(reader: &mut Reader<'_>, node: &Node<'_>, what: &'static str) -> Option<Select> {
-    let map = reader.map(node, what, &["all", "names", "sites", "clusters", "labels", "except"])?;
-    let all = map.get("all").map(|node| reader.flag(node, "`all`"));
-    if let Some(Some(At { value: false, span })) = all {
-        reader
-            .fault("bad-select", span, "`all` can only be true")
-            .help("leave it out, and say what is selected");
-    }
-    let names = entries(reader, &map, "names", ApplianceName::new);
-    let sites = entries(reader, &map, "sites", SiteName::new);
-    let clusters = entries(reader, &map, "clusters", ClusterName::new);
-    let labels = map.get("labels").map(|node| labels(reader, node));
-    if let Some(Some(At { value, span })) = &labels
-        && value.is_empty()
-    {
-        reader
-            .fault("empty-list", *span, "`labels` is empty, which would match everything")
-            .help("`all: true` is the only way to say everything");
-    }
-    let except = map.get("except").map(|node| select(reader, node, "`except`"));
-    let nothing = all.is_none()
-        && names.is_none()
-        && sites.is_none()
-        && clusters.is_none()
-        && labels.is_none();
-    if nothing {
-        reader
-            .fault("bad-select", map.span(), format!("{what} says nothing to match"))
-            .label("names, sites, clusters, labels or all belong here")
-            .help("`all: true` is the only way to say everything");
-        return None;
-    }
-    Some(Select {
-        span: map.span(),
-        all: all.map_or(Some(false), |all| all.map(|at| at.value))?,
-        names: readable(names)?,
-        sites: readable(sites)?,
-        clusters: readable(clusters)?,
-        labels: readable(labels)?,
-        except: readable(except)?.map(Box::new),
-    })
-}
-
-/// Nothing at all when a key is there but could not be read.
-fn readable<T>(key: Option<Option<T>>) -> Option<Option<T>> {
-    match key {
-        None => Some(None),
-        Some(read) => read.map(Some),
-    }
-}
-
-/// A key of a selection: absent, faulty, or its entries.
-fn entries<T, E: std::fmt::Display>(
-    reader: &mut Reader<'_>,
-    map: &Map<'_, '_>,
-    key: &'static str,
-    new: impl Fn(&str) -> Result<T, E>,
-) -> Option<Option<Vec<At<T>>>> {
-    let node = map.get(key)?;
-    let span = reader.span(node);
-    let what = format!("`{key}`");
-    let mut whole = true;
-    let entries = reader.each(node, &what, |reader, node| {
-        let entry = reader.name(node, &what, &new);
-        whole &= entry.is_some();
-        entry
-    });
-    if whole && entries.as_ref().is_some_and(Vec::is_empty) {
-        reader
-            .fault("empty-list", span, format!("`{key}` is an empty list, which matches nothing"))
-            .help("leave it out, or name some");
-        return Some(None);
-    }
-    Some(entries.filter(|_| whole))
-}
-
 fn waves(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<RawWave> {
     let span = reader.span(node);
     let Some(nodes) = reader.list(node, "`waves`") else { return Vec::new() };
@@ -302,7 +211,7 @@ fn wave(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<RawWave> {
     let map = reader.map(node, "a wave", keys)?;
     let name = map.require(reader, "name");
     let name = name.and_then(|node| reader.name(node, "`name` of a wave", WaveName::new));
-    let selected = map.get("select").map(|node| select(reader, node, "`select` of a wave"));
+    let selected = map.get("select").map(|node| select::read(reader, node, "`select` of a wave"));
     let percent = map.get("percent").map(|node| reader.number(node, "`percent`", 1, 100));
     if let (Some(_), Some(node), Some(select)) = (&selected, map.get("percent"), map.get("select"))
     {

@@ -1,17 +1,107 @@
-//! Which appliances a rollout means.
+//! Which appliances a rollout means: reading a selection, and asking it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use model::fleet::Appliance;
 use model::plan::Warning;
-use model::{ApplianceName, ClusterName};
+use model::{ApplianceName, ClusterName, SiteName};
 
 use crate::fault::Faults;
+use crate::fleet_file::labels;
 use crate::near::nearest;
+use crate::reader::{Map, Reader};
 use crate::resolve::{Entry, Fleet};
-use crate::rollout_file::Select;
-use crate::source::Span;
+use crate::source::{At, Span};
+use crate::tree::Node;
+
+/// Which appliances: of every key that is given, one entry must match; of `labels`, all.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Select {
+    pub(crate) span: Span,
+    pub(crate) names: Option<Vec<At<ApplianceName>>>,
+    pub(crate) sites: Option<Vec<At<SiteName>>>,
+    pub(crate) clusters: Option<Vec<At<ClusterName>>>,
+    pub(crate) labels: Option<At<BTreeMap<String, String>>>,
+    pub(crate) except: Option<Box<Select>>,
+}
+
+/// Reads a selection; `all: true` is the only way to say everything.
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node<'_>, what: &'static str) -> Option<Select> {
+    let map = reader.map(node, what, &["all", "names", "sites", "clusters", "labels", "except"])?;
+    let all = map.get("all").map(|node| reader.flag(node, "`all`"));
+    if let Some(Some(At { value: false, span })) = all {
+        reader
+            .fault("bad-select", span, "`all` can only be true")
+            .help("leave it out, and say what is selected");
+    }
+    let names = entries(reader, &map, "names", ApplianceName::new);
+    let sites = entries(reader, &map, "sites", SiteName::new);
+    let clusters = entries(reader, &map, "clusters", ClusterName::new);
+    let labels = map.get("labels").map(|node| labels(reader, node));
+    if let Some(Some(At { value, span })) = &labels
+        && value.is_empty()
+    {
+        reader
+            .fault("empty-list", *span, "`labels` is empty, which would match everything")
+            .help("`all: true` is the only way to say everything");
+    }
+    let except = map.get("except").map(|node| read(reader, node, "`except`"));
+    let nothing = all.is_none()
+        && names.is_none()
+        && sites.is_none()
+        && clusters.is_none()
+        && labels.is_none();
+    if nothing {
+        reader
+            .fault("bad-select", map.span(), format!("{what} says nothing to match"))
+            .label("names, sites, clusters, labels or all belong here")
+            .help("`all: true` is the only way to say everything");
+        return None;
+    }
+    readable(all)?;
+    Some(Select {
+        span: map.span(),
+        names: readable(names)?,
+        sites: readable(sites)?,
+        clusters: readable(clusters)?,
+        labels: readable(labels)?,
+        except: readable(except)?.map(Box::new),
+    })
+}
+
+/// Nothing at all when a key is there but could not be read.
+fn readable<T>(key: Option<Option<T>>) -> Option<Option<T>> {
+    match key {
+        None => Some(None),
+        Some(read) => read.map(Some),
+    }
+}
+
+/// A key of a selection: absent, faulty, or its entries.
+fn entries<T, E: std::fmt::Display>(
+    reader: &mut Reader<'_>,
+    map: &Map<'_, '_>,
+    key: &'static str,
+    new: impl Fn(&str) -> Result<T, E>,
+) -> Option<Option<Vec<At<T>>>> {
+    let node = map.get(key)?;
+    let span = reader.span(node);
+    let what = format!("`{key}`");
+    let mut whole = true;
+    let entries = reader.each(node, &what, |reader, node| {
+        let entry = reader.name(node, &what, &new);
+        whole &= entry.is_some();
+        entry
+    });
+    if whole && entries.as_ref().is_some_and(Vec::is_empty) {
+        reader
+            .fault("empty-list", span, format!("`{key}` is an empty list, which matches nothing"))
+            .help("leave it out, or name some");
+        return Some(None);
+    }
+    Some(entries.filter(|_| whole))
+}
 
 /// A selection that is quick to ask.
 pub(crate) struct Matcher<'s> {

@@ -95,7 +95,7 @@ pub(crate) fn parse<'t>(role: Role, source: &'t Source, faults: &mut Faults) -> 
 }
 
 /// Room for 100,000 appliances with all their fields, and little for tricks.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     let budget = serde_yaml::budget! {
         max_events: 12_000_000,
         max_nodes: 6_000_000,

@@ -7,8 +7,8 @@ use model::plan::{PlannedWave, Warning};
 
 use crate::fault::Faults;
 use crate::resolve::{Entry, Fleet};
-use crate::rollout_file::{Picks, RawWave, Select};
-use crate::select::{Matcher, some, strange_labels};
+use crate::rollout_file::{Picks, RawWave};
+use crate::select::{Matcher, Select, some, strange_labels};
 use crate::source::Span;
 
 /// What is never split over waves: one appliance, or the members of one cluster.

@@ -2,6 +2,7 @@
 //! made from, and its fault plans. Only this crate knows YAML.
 
 use serde_json::Value;
+use serde_yaml::DuplicateKeyPolicy;
 
 /// Why a text could not be read, or a value not be written.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,9 @@ pub enum YamlError {
 /// # Errors
 /// [`YamlError::Read`] with the place.
 pub fn read(text: &str) -> Result<Value, YamlError> {
-    let read = serde_yaml::from_str::<Value>(text);
+    let mut options = crate::tree::options();
+    options.duplicate_keys = DuplicateKeyPolicy::Error;
+    let read = serde_yaml::from_str_with_options::<Value>(text, options);
     read.map_err(|error| YamlError::Read(error.without_snippet().to_string()))
 }
 
