@@ -15,8 +15,15 @@ use crate::printer::ColorWhen;
                   4 finished but not all upgraded, 5 no daemon, 6 not permitted, 130 interrupted"
 )]
 pub(crate) struct Cli {
-    /// When output is coloured.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    /// When output is coloured: auto (on a terminal, unless `NO_COLOR` is set), always, never.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        hide_possible_values = true
+    )]
     pub(crate) color: ColorWhen,
     /// What to do.
     #[command(subcommand)]

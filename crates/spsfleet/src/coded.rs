@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use model::Chain;
 use model::exit::Exit;
 
 /// An error with its exit code.
@@ -23,6 +24,11 @@ impl std::error::Error for Coded {}
 /// The command line or a file is invalid: exit code 2.
 pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     Coded { exit: Exit::Usage, text: text.into() }.into()
+}
+
+/// An error of ours, with all its causes, under an exit code.
+pub(crate) fn with(exit: Exit, error: impl std::error::Error) -> anyhow::Error {
+    Coded { exit, text: Chain(&error).to_string() }.into()
 }
 
 /// The exit code of an error, and whether it is worth a word: a reader that closed the pipe

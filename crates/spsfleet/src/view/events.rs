@@ -14,18 +14,35 @@ use crate::printer::{Paint, Style};
 pub(crate) struct Told {
     /// What happened.
     pub(crate) text: String,
+    /// By what it was seen: for looking back.
+    pub(crate) detail: String,
     /// How it looks.
     pub(crate) style: Style,
     /// Whether a person who watches wants to see it; the rest is for looking back.
     pub(crate) main: bool,
 }
 
+impl Told {
+    /// Text and detail.
+    pub(crate) fn whole(&self) -> String {
+        if self.detail.is_empty() {
+            self.text.clone()
+        } else {
+            format!("{} ({})", self.text, self.detail)
+        }
+    }
+
+    fn seen_by(self, detail: &str) -> Self {
+        Self { detail: detail.to_owned(), ..self }
+    }
+}
+
 fn main(style: Style, text: impl Into<String>) -> Told {
-    Told { text: text.into(), style, main: true }
+    Told { text: text.into(), detail: String::new(), style, main: true }
 }
 
 fn fine(text: impl Into<String>) -> Told {
-    Told { text: text.into(), style: Style::Dim, main: false }
+    Told { text: text.into(), detail: String::new(), style: Style::Dim, main: false }
 }
 
 /// One line of text for `events`.
@@ -39,7 +56,7 @@ pub(crate) fn line(event: &Event, paint: Paint) -> String {
         "{}  {}  {who:<16}  {}",
         paint.on(Style::Dim, &format!("{:>5}", event.seq)),
         words::moment(event.at),
-        paint.on(told.style, &told.text)
+        paint.on(told.style, &told.whole())
     )
 }
 
@@ -55,7 +72,7 @@ pub(crate) fn object(event: &Event) -> Value {
         "at": event.at,
         "rollout": event.rollout,
         "appliance": appliance,
-        "text": tell(&event.change).text,
+        "text": tell(&event.change).whole(),
         "change": change,
     })
 }
@@ -210,7 +227,7 @@ fn tell_appliance(change: &ApplianceChange) -> Told {
         ApplianceChange::Armed => {
             main(Style::Plain, "armed: boots the new firmware at its next restart")
         }
-        ApplianceChange::RestartSeen { saw } => main(Style::Plain, format!("restarts ({saw})")),
+        ApplianceChange::RestartSeen { saw } => main(Style::Plain, "restarts").seen_by(saw),
         ApplianceChange::Returned { version } => {
             main(Style::Plain, format!("is back on {version}"))
         }
@@ -277,34 +294,25 @@ fn intended(act: &Act) -> Told {
 
 fn outcome_of(act: ActKind, outcome: &ActOutcome, saw: &str) -> Told {
     let name = act.name();
-    let saw = if saw.is_empty() { String::new() } else { format!(" ({saw})") };
-    match outcome {
-        ActOutcome::Done { .. } => fine(format!("{name} was done{saw}")),
-        ActOutcome::NotDone => main(Style::Warn, format!("{name} was not done{saw}")),
+    let told = match outcome {
+        ActOutcome::Done { .. } => fine(format!("{name} was done")),
+        ActOutcome::NotDone => main(Style::Warn, format!("{name} was not done")),
         ActOutcome::ReplyLost => {
-            main(Style::Warn, format!("the answer to {name} was lost{saw}; it is watched"))
+            main(Style::Warn, format!("the answer to {name} was lost; it is watched"))
         }
         ActOutcome::CannotTell => {
-            main(Style::Warn, format!("whether {name} was done cannot be told{saw}"))
+            main(Style::Warn, format!("whether {name} was done cannot be told"))
         }
-    }
+    };
+    told.seen_by(saw)
 }
 
 /// Why an appliance is left out.
-pub(crate) fn skipped(reason: &SkipReason) -> String {
+fn skipped(reason: &SkipReason) -> String {
     match reason {
         SkipReason::Newer { version } => format!("runs {version}, which is newer"),
         SkipReason::ByPerson => "a person left it out".to_owned(),
         SkipReason::Aborted => "the rollout was aborted before its turn".to_owned(),
-    }
-}
-
-/// The word of a skip reason in documents.
-pub(crate) fn skip_code(reason: &SkipReason) -> &'static str {
-    match reason {
-        SkipReason::Newer { .. } => "newer",
-        SkipReason::ByPerson => "by-person",
-        SkipReason::Aborted => "aborted",
     }
 }
 

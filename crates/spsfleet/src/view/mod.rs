@@ -2,6 +2,7 @@
 
 pub(crate) mod events;
 pub(crate) mod plan;
+pub(crate) mod reasons;
 pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod table;

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use control::wire::RolloutView;
 use jiff::{SignedDuration, Timestamp};
 use model::ApplianceName;
 use model::event::{Act, ApplianceChange, Change, Event};
 use model::hold::HoldReason;
-use model::run::{ApplianceRun, Phase, RolloutState, Run};
+use model::run::{Phase, RolloutState, Run};
 
+use super::reasons::Reasons;
 use super::status::phase_style;
 use super::table::{Table, cell, styled};
-use super::{events, words};
+use super::words;
 use crate::printer::{Paint, Style};
 
 /// When things happened to each appliance.
@@ -79,31 +81,30 @@ pub(crate) fn text(
     let words = |duration: Option<SignedDuration>| {
         cell(duration.map_or_else(|| "-".to_owned(), words::duration))
     };
-    for (wave, appliance) in run.plan.in_order() {
-        let name = &appliance.name;
-        let Some(member) = run.appliances.get(name) else { continue };
+    let mut why = Reasons::default();
+    for member in RolloutView::of(run, false, reasons).appliances {
+        let style = phase_style(member.state);
         table.row([
-            cell(name.as_str()),
-            cell(appliance.site.as_str()),
-            cell(wave.name.as_str()),
-            styled(phase_style(member.phase.name()), member.phase.name()),
-            cell(member.version.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
-            words(timeline.took(name)),
-            words(timeline.down(name)),
-            cell(why(member, reasons.get(name))),
+            cell(member.name.as_str()),
+            cell(member.site.as_str()),
+            cell(member.wave.as_str()),
+            styled(style, member.state.name()),
+            cell(member.version.map_or_else(|| "-".to_owned(), |version| version.to_string())),
+            words(timeline.took(&member.name)),
+            words(timeline.down(&member.name)),
+            cell(member.reason.as_ref().map_or("", |reason| &reason.code)),
         ]);
+        if let Some(reason) = member.reason {
+            why.add(member.name.as_str(), reason, style);
+        }
     }
-    format!("{}\n{}", table.render(paint, width), verdict(run, timeline, paint))
-}
-
-fn why(member: &ApplianceRun, reason: Option<&HoldReason>) -> String {
-    if let Some(failure) = &member.failure {
-        return format!("{}: {}", failure.code.name(), failure.text);
-    }
-    if let Some(skip) = &member.skipped {
-        return events::skipped(skip);
-    }
-    member.hold.as_ref().or(reason).map_or_else(String::new, ToString::to_string)
+    let (table, why) = (table.render(paint, width), why.text(paint, width));
+    let insecure = run.plan.warnings.iter().filter(|warning| warning.code == "insecure");
+    let warnings: String = insecure
+        .map(|warning| format!("{} {}\n", paint.on(Style::Warn, "warning:"), warning.text))
+        .collect();
+    let gap = if why.is_empty() { "" } else { "\n" };
+    format!("{table}\n{why}{warnings}{gap}{}", verdict(run, timeline, paint))
 }
 
 /// One line: what it came to, for how many, in what time.

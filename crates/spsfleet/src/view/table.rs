@@ -121,6 +121,27 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A paragraph that hangs behind its head: `head: text`, later lines moved in by two.
+pub(crate) fn paragraph(
+    head: &str,
+    text: &str,
+    paint: Paint,
+    style: Style,
+    width: usize,
+) -> String {
+    let mut lines = Vec::new();
+    for line in wrap(&format!("{head}: {text}"), width.saturating_sub(2).max(NARROWEST)) {
+        let indent = if lines.is_empty() { "" } else { "  " };
+        // The head is painted only where it stands whole on the first line.
+        let line = match line.strip_prefix(head).filter(|_| lines.is_empty()) {
+            Some(rest) => format!("{}{rest}", paint.on(style, head)),
+            None => line,
+        };
+        lines.push(format!("{indent}{line}\n"));
+    }
+    lines.concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +161,14 @@ mod tests {
                        not enough room
         a      ok
         ");
+    }
+
+    #[test]
+    fn a_paragraph_hangs_behind_its_head() {
+        let text = paragraph("ams-1", "the appliance did not do it", Paint(false), Style::Bad, 26);
+        assert_eq!(text, "ams-1: the appliance did\n  not do it\n");
+        let painted = paragraph("a", "b", Paint(true), Style::Bad, 26);
+        assert_eq!(painted, "\u{1b}[31ma\u{1b}[0m: b\n");
     }
 
     #[test]

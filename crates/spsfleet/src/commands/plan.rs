@@ -1,0 +1,52 @@
+//! `plan`: what a rollout would do.
+
+use std::path::PathBuf;
+
+use model::exit::Exit;
+
+use crate::cli::Output;
+use crate::context::Context;
+use crate::inputs::Files;
+use crate::printer::width;
+use crate::view;
+
+/// Shows what a rollout would do: waves, order, limits, and what should be known. Touches nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  spsfleet plan --fleet fleet.yaml rollout.yaml")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    files: Files,
+    /// The rollout.
+    #[arg(value_name = "ROLLOUT")]
+    rollout: PathBuf,
+    /// How it is printed: text or json.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        hide_possible_values = true
+    )]
+    output: Output,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    let printer = context.printer;
+    let planned = match args.files.plan(&args.rollout).await? {
+        Ok(planned) => planned,
+        Err(faulty) => {
+            faulty.say(printer);
+            return Ok(Exit::Usage);
+        }
+    };
+    let shown = match args.output {
+        Output::Text => view::plan::text(&planned.plan, printer.data, width()),
+        Output::Json => serde_json::to_string_pretty(&view::plan::document(&planned.plan))?,
+    };
+    printer.print(&shown)?;
+    for remark in &planned.remarks {
+        printer.warn(remark);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,212 @@
+//! `simulate`: the appliances of an inventory, simulated on this machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use model::exit::Exit;
+use model::fleet::{Appliance, UpgradeCall};
+use model::ports::Clock;
+use model::{FirmwareVersion, Sha256Hex};
+use planner::yaml;
+use serde_json::{Map, Value, json};
+use sim::{
+    ApplianceSpec, FaultPlan, ImageServer, ImageShelf, SimFleet, SimImage, SimServer, Timings,
+    UpgradeMode,
+};
+
+use crate::context::Context;
+use crate::folder::Folder;
+use crate::inputs::Files;
+use crate::printer::Style;
+use crate::signals::Signals;
+use crate::view::words;
+use crate::{coded, system};
+
+/// Serves the appliances of an inventory as simulated ones until stopped, over HTTPS on loopback
+/// addresses. It leaves an inventory of them and a rollout to try.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  spsfleet simulate --fleet fleet.yaml --dir ./sim\n\n\
+                        then, in another terminal:\n  \
+                        spsfleet run --fleet sim/fleet.yaml --state sim/fleet.db sim/rollout.yaml\n\n\
+                        A file DIR/reboot/NAME reboots that appliance, as a person would.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    files: Files,
+    /// Where files are left: ca.pem, fleet.yaml, rollout.yaml, the image and ledger.jsonl; absent,
+    /// a new folder among the temporary ones.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// What the appliances run.
+    #[arg(long, value_name = "VERSION", default_value = "7.5.0", value_parser = FirmwareVersion::parse)]
+    from: FirmwareVersion,
+    /// The version of the image that is served, and of any other image that they are given.
+    #[arg(long, value_name = "VERSION", default_value = "7.5.1", value_parser = FirmwareVersion::parse)]
+    image: FirmwareVersion,
+    /// What goes wrong: YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// All that is left to chance.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Everything takes so many times less than on a real appliance (a reboot takes 6 minutes
+    /// there).
+    #[arg(long, value_name = "X", default_value_t = 10.0)]
+    speed: f64,
+}
+
+/// Some megabytes, so that a transfer can be seen.
+const IMAGE_BYTES: usize = 8_000_000;
+/// Between two looks for appliances that are to be rebooted.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if !args.speed.is_finite() || args.speed <= 0.0 {
+        return Err(coded::usage("--speed must be more than 0"));
+    }
+    let inventory = match args.files.appliances()? {
+        Ok(inventory) => inventory,
+        Err(faulty) => {
+            faulty.say(context.printer);
+            return Ok(Exit::Usage);
+        }
+    };
+    let faults = args.faults.as_deref().map(faults).transpose()?.unwrap_or_default();
+    let folder = Folder::make(args.dir.as_deref(), "sim", &system::random()?)?;
+    let mut signals = Signals::take()?;
+
+    let image = SimImage::bytes(&args.image.to_string(), IMAGE_BYTES);
+    let image_name = format!("sps-{}.iso", args.image);
+    let shelf = ImageShelf::default().bytes(&image_name, image.clone());
+    let images = ImageServer::start(shelf).await?;
+    let timings = Timings::default().scaled(args.speed);
+    let specs = inventory.appliances.iter().map(|appliance| spec(appliance, &args.from, &timings));
+    let builder = SimFleet::builder().appliances(specs).faults(faults).seed(args.seed);
+    let server = SimServer::start(builder).await?;
+    server.fleet().images().name_any(&args.image.to_string());
+    server.fleet().ledger().write_to(&folder.file("ledger.jsonl")).context("writing the ledger")?;
+
+    folder.write("ca.pem", server.ca_pem().as_bytes())?;
+    folder.write(&image_name, &image)?;
+    if let Some(first) = server.fleet().appliances().next() {
+        folder.write_secret("password", first.spec().password.as_bytes())?;
+    }
+    folder.write("fleet.yaml", rewritten(&inventory.text, &server)?.as_bytes())?;
+    let rollout =
+        rollout(&args.image, &image_name, &Sha256Hex::of(&image), &images.url(&image_name));
+    folder.write("rollout.yaml", rollout.as_bytes())?;
+    let reboots = folder.file("reboot");
+    fs::create_dir_all(&reboots).with_context(|| reboots.display().to_string())?;
+
+    introduce(context, &folder, inventory.appliances.len());
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            () = context.clock.sleep(LOOK) => reboot(&reboots, &server),
+        }
+    }
+    if let Some(error) = server.fleet().ledger().file_error() {
+        context.printer.warn(&format!("the ledger could not be written to its end: {error}"));
+    }
+    server.stop().await;
+    Ok(Exit::Done)
+}
+
+/// Reads a fault plan.
+fn faults(path: &Path) -> anyhow::Result<FaultPlan> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| coded::usage(format!("{shown}: {}", crate::facts::plainly(&error))))?;
+    let value = yaml::read(&text).map_err(|error| coded::usage(format!("{shown}: {error}")))?;
+    serde_json::from_value(value)
+        .map_err(|error| coded::usage(format!("{shown}: this is no fault plan: {error}")))
+}
+
+fn spec(appliance: &Appliance, from: &FirmwareVersion, timings: &Timings) -> ApplianceSpec {
+    let address = appliance.endpoint.address.parse().ok();
+    let kept = address.filter(std::net::IpAddr::is_loopback);
+    let roles = appliance.cluster.iter().flat_map(|cluster| &cluster.roles);
+    let word = |role| serde_json::to_value(role).ok()?.as_str().map(str::to_owned);
+    ApplianceSpec {
+        hostname: appliance.hostname.clone().unwrap_or_else(|| format!("sps-{}", appliance.name)),
+        site: Some(appliance.site.clone()),
+        address: kept,
+        port: kept.map(|_| appliance.endpoint.port),
+        upgrade_call: match appliance.upgrade_call {
+            UpgradeCall::Arms => UpgradeMode::Arms,
+            UpgradeCall::Detect | UpgradeCall::Reboots => UpgradeMode::Reboots,
+        },
+        ha: appliance.ha.is_some(),
+        roles: roles.filter_map(word).collect(),
+        cluster: appliance.cluster.as_ref().map(|cluster| cluster.name.to_string()),
+        timings: timings.clone(),
+        ..ApplianceSpec::new(appliance.name.clone(), &from.to_string())
+    }
+}
+
+/// The inventory with address, port, trust and login of the simulated appliances, and all else as
+/// it was.
+fn rewritten(text: &str, server: &SimServer) -> anyhow::Result<String> {
+    let mut fleet = yaml::read(text)?;
+    let root = fleet.as_object_mut().context("the inventory is no mapping")?;
+    let defaults = root.entry("defaults").or_insert_with(|| Value::Object(Map::new()));
+    if defaults.is_null() {
+        *defaults = Value::Object(Map::new());
+    }
+    let defaults = defaults.as_object_mut().context("`defaults` is no mapping")?;
+    defaults.remove("port");
+    defaults.insert("tls".to_owned(), json!({ "ca": "ca.pem" }));
+    let login = json!({ "username": "fleet-upgrader", "password": { "file": "password" } });
+    defaults.insert("login".to_owned(), login);
+    let appliances = root.get_mut("appliances").and_then(Value::as_array_mut);
+    for appliance in appliances.into_iter().flatten() {
+        let Some(fields) = appliance.as_object_mut() else { continue };
+        let address = fields.get("name").and_then(Value::as_str).and_then(|n| server.address(n));
+        let address = address.context("an appliance of the inventory is not simulated")?;
+        fields.remove("login");
+        fields.remove("tls");
+        fields.insert("address".to_owned(), json!(address.ip().to_string()));
+        fields.insert("port".to_owned(), json!(address.port()));
+    }
+    Ok(format!("# Written by `spsfleet simulate`.\n{}", yaml::write(&fleet)?))
+}
+
+fn rollout(version: &FirmwareVersion, image: &str, sha256: &Sha256Hex, url: &str) -> String {
+    format!(
+        "# Written by `spsfleet simulate`.\n\
+         version: 1\n\
+         name: sim-{version}\n\
+         firmware:\n  version: {version}\n  sha256: \"{sha256}\"\n  fetch: {url}\n  upload: {image}\n\
+         message: \"spsfleet simulate\"\n\
+         select: {{ all: true }}\n\
+         limits: {{ transfers: 10, unavailable: 3 }}\n"
+    )
+}
+
+fn introduce(context: &Context, folder: &Folder, count: usize) {
+    let (printer, dir) = (context.printer, folder.path().display());
+    let run =
+        format!("spsfleet run --fleet {dir}/fleet.yaml --state {dir}/fleet.db {dir}/rollout.yaml");
+    printer.say(&format!(
+        "{} answer over HTTPS on this machine until Ctrl-C; the files are in {dir}\n\
+         Try, in another terminal:\n  {}",
+        words::count(count, "simulated appliance"),
+        printer.talk.on(Style::Bold, &run)
+    ));
+}
+
+/// Reboots the appliances that have a file of their name here.
+fn reboot(folder: &Path, server: &SimServer) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let appliance = name.to_str().and_then(|name| server.fleet().appliance(name));
+        if let Some(appliance) = appliance
+            && fs::remove_file(entry.path()).is_ok()
+        {
+            appliance.reboot();
+        }
+    }
+}

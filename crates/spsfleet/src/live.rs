@@ -1,0 +1,154 @@
+//! A rollout while it runs: one line a change and, on a terminal, a line of counts below that is
+//! rewritten.
+
+use std::path::Path;
+
+use model::event::{ApplianceChange, Change, Event};
+use model::run::{Phase, Run};
+
+use crate::printer::{Paint, Printer, Style, width};
+use crate::view::{events, status, words};
+
+/// Shows events as they come.
+#[derive(Debug)]
+pub(crate) struct Live {
+    printer: Printer,
+    run: Run,
+    name_width: usize,
+    counts_shown: bool,
+    waits: bool,
+}
+
+/// A longer name moves its line to the right instead of taking room from all.
+const WIDEST_NAME: usize = 24;
+
+impl Live {
+    /// Starts from what is.
+    pub(crate) fn new(printer: Printer, run: Run) -> Self {
+        let widest = run.plan.appliances.keys().map(|name| name.as_str().len()).max();
+        let name_width = widest.unwrap_or_default().min(WIDEST_NAME);
+        Self { printer, run, name_width, counts_shown: false, waits: false }
+    }
+
+    /// Takes in one event and shows it when a watcher wants to see it.
+    pub(crate) fn show(&mut self, event: &Event) {
+        if event.rollout != self.run.id || event.seq <= self.run.seq {
+            return;
+        }
+        if let Err(error) = self.run.apply(event) {
+            tracing::debug!(%error, "the live view has lost the thread");
+        }
+        let told = events::tell(&event.change);
+        let progress =
+            matches!(event.change, Change::Appliance(_, ApplianceChange::Progress { .. }));
+        if told.main {
+            self.hide_counts();
+            let paint = self.printer.talk;
+            let time = paint.on(Style::Dim, &words::time_of_day(event.at));
+            let text = paint.on(told.style, &told.text);
+            match &event.change {
+                Change::Appliance(name, _) => {
+                    let name = format!("{name:<width$}", width = self.name_width);
+                    self.printer.say(&format!("{time}  {}  {text}", paint.on(Style::Bold, &name)));
+                }
+                Change::Rollout(_) => self.printer.say(&format!("{time}  {text}")),
+            }
+        }
+        if !progress || self.counts_shown {
+            self.show_counts();
+        }
+    }
+
+    /// Some events were missed, since they came faster than they could be shown.
+    pub(crate) fn catch_up(&mut self, run: Run, missed: u64) {
+        self.hide_counts();
+        self.printer.say(&format!("({missed} changes not shown; `spsfleet events` has them)"));
+        self.run = run;
+    }
+
+    /// Whether the rollout has just begun to wait for a person; says so once until it goes on.
+    pub(crate) fn begins_to_wait(&mut self) -> bool {
+        let waits = self.run.pause.is_some()
+            || self.run.breach.is_some()
+            || self.run.appliances.values().any(|member| member.phase.needs_person());
+        let begins = waits && !self.waits;
+        self.waits = waits;
+        begins
+    }
+
+    /// What was folded so far.
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Says something between the lines.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.hide_counts();
+        self.printer.say(text);
+        self.show_counts();
+    }
+
+    /// Ends the view.
+    pub(crate) fn end(&mut self) {
+        self.hide_counts();
+    }
+
+    fn hide_counts(&mut self) {
+        if self.counts_shown {
+            self.printer.say_raw("\r\u{1b}[K");
+            self.counts_shown = false;
+        }
+    }
+
+    fn show_counts(&mut self) {
+        if !self.printer.talk_is_terminal {
+            return;
+        }
+        let counts = status::live_line(&self.run, false);
+        let cut: String = counts.chars().take(width().saturating_sub(1)).collect();
+        let line = self.printer.talk.on(Style::Dim, &cut);
+        self.printer.say_raw(&format!("\r{line}\u{1b}[K"));
+        self.counts_shown = true;
+    }
+}
+
+/// What a person can type now, each with what it does.
+pub(crate) fn what_to_type(run: &Run, database: &Path, paint: Paint) -> Vec<String> {
+    let name = &run.plan.rollout;
+    let state = format!("--state {}", database.display());
+    let mut lines = Vec::new();
+    let mut add = |what: &str, command: String| {
+        lines.push(format!("{what}\n    {}", paint.on(Style::Bold, &command)));
+    };
+    let of = |wanted: &dyn Fn(Phase) -> bool| -> Vec<&str> {
+        let members = run.appliances.iter().filter(|(_, member)| wanted(member.phase));
+        members.map(|(name, _)| name.as_str()).collect()
+    };
+    if run.aborted {
+        return lines;
+    }
+    if run.pause.is_some() || run.breach.is_some() {
+        add("let it go on:", format!("spsfleet resume {name} {state}"));
+    }
+    for appliance in of(&|phase| phase == Phase::Unknown).iter().take(3) {
+        add(
+            "after a look at the appliance, say what became of it:",
+            format!("spsfleet resolve {name} {appliance} done|not-done {state}"),
+        );
+    }
+    let held = of(&|phase| phase == Phase::Held);
+    if !held.is_empty() {
+        let held = held.iter().take(5).copied().collect::<Vec<_>>().join(" ");
+        add(
+            "take what is held up again, when its reason is settled:",
+            format!("spsfleet retry {name} {held} {state}"),
+        );
+    }
+    if !of(&|phase| phase == Phase::Failed).is_empty() {
+        add(
+            "take what failed up again, when its reason is settled:",
+            format!("spsfleet retry {name} --failed {state}"),
+        );
+    }
+    lines
+}

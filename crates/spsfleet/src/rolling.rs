@@ -1,0 +1,197 @@
+//! An accepted rollout, run in the foreground: live lines, signals, the socket, and the report.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use executor::{Executor, Handle, Options};
+use model::RolloutId;
+use model::event::Event;
+use model::exit::Exit;
+use model::run::Run;
+use state::{SqliteJournal, SqliteReader};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::task::JoinSet;
+
+use crate::context::Context;
+use crate::live::{Live, what_to_type};
+use crate::printer::width;
+use crate::signals::Signals;
+use crate::view::report::{self, Timeline};
+use crate::{database, wiring};
+
+/// What is run, and how.
+pub(crate) struct Rolling {
+    /// The journal, held by this process.
+    pub(crate) journal: Arc<SqliteJournal>,
+    /// Where it is, as the person wrote it.
+    pub(crate) database: PathBuf,
+    /// Which rollout.
+    pub(crate) id: RolloutId,
+    /// What to wait for.
+    pub(crate) options: Options,
+    /// Whether a person is told at the end what to type.
+    pub(crate) advise: bool,
+}
+
+/// Runs a rollout until it ends or can only go on with a person, then reports.
+pub(crate) async fn roll(rolling: Rolling, context: &Context) -> anyhow::Result<Exit> {
+    let Rolling { journal, database, id, options, advise } = rolling;
+    let stays = options.stay_for_person;
+    let ports = wiring::ports(Arc::clone(&journal), context)?;
+    let executor = Executor::load(ports, &id, options).await?;
+    let handle = executor.handle();
+    let mut events = handle.subscribe();
+    let run = snapshot(journal.reader(), &id).await?;
+    let socket = database::socket_of(journal.reader().path());
+    let socket = wiring::serve(&socket, handle.clone(), &run).await;
+    let socket = socket.inspect_err(|error| {
+        context.printer.warn(&format!("decisions cannot reach this process: {error:#}"));
+    });
+    let mut live = Live::new(context.printer, run);
+
+    let mut helpers = JoinSet::new();
+    helpers.spawn(stop_on_signals(Signals::take()?, handle.clone(), context.clone()));
+    // The executor has its own task: a terminal that is held (Ctrl-S) must not hold the rollout.
+    let mut running = JoinSet::new();
+    running.spawn(executor.run());
+    let mut more = true;
+    let ended = loop {
+        tokio::select! {
+            Some(ended) = running.join_next() => break ended,
+            received = events.recv(), if more => {
+                more = take(received, &mut live, &journal, &id).await?;
+                if more && stays {
+                    say_what_to_type(&mut live, &database, context);
+                }
+            }
+        }
+    };
+    show_the_rest(&mut events, &mut live);
+    live.end();
+    helpers.shutdown().await;
+    if let Ok(socket) = socket {
+        socket.close().await;
+    }
+
+    let ending = ended.context("the executor broke off")?;
+    let exit = ending.exit();
+    report(journal.reader(), &id, context).await?;
+    if advise {
+        say_what_to_type_next(journal.reader(), &id, &database, exit, context).await?;
+    }
+    drop(handle);
+    if let Some(journal) = Arc::into_inner(journal) {
+        journal.close().await;
+    }
+    Ok(exit)
+}
+
+async fn snapshot(reader: &SqliteReader, id: &RolloutId) -> anyhow::Result<Run> {
+    let run = reader.snapshot(id).await.map_err(database::explain)?;
+    run.with_context(|| format!("there is no rollout {id}"))
+}
+
+/// The first signal asks for a safe stop, the second for an end at once.
+async fn stop_on_signals(mut signals: Signals, handle: Handle, context: Context) {
+    let mut before = 0_u32;
+    loop {
+        signals.next().await;
+        handle.stop();
+        context.printer.say(match before {
+            0 => "\nstopping: nothing new is begun; once more ends at once",
+            _ => "\nending at once; the next run looks at what was under way",
+        });
+        before += 1;
+    }
+}
+
+async fn take(
+    received: Result<Event, RecvError>,
+    live: &mut Live,
+    journal: &SqliteJournal,
+    id: &RolloutId,
+) -> anyhow::Result<bool> {
+    match received {
+        Ok(event) => live.show(&event),
+        Err(RecvError::Lagged(missed)) => {
+            live.catch_up(snapshot(journal.reader(), id).await?, missed);
+        }
+        Err(RecvError::Closed) => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn show_the_rest(events: &mut Receiver<Event>, live: &mut Live) {
+    loop {
+        match events.try_recv() {
+            Ok(event) => live.show(&event),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+        }
+    }
+}
+
+fn say_what_to_type(live: &mut Live, database: &Path, context: &Context) {
+    if live.begins_to_wait() {
+        let lines = what_to_type(live.run(), database, context.printer.talk);
+        if !lines.is_empty() {
+            live.say(&format!(
+                "waiting for a person; in another terminal:\n  {}",
+                lines.join("\n  ")
+            ));
+        }
+    }
+}
+
+/// Prints what a rollout came to.
+pub(crate) async fn report(
+    reader: &SqliteReader,
+    id: &RolloutId,
+    context: &Context,
+) -> anyhow::Result<()> {
+    const PAGE: usize = 10_000;
+    let run = snapshot(reader, id).await?;
+    let mut timeline = Timeline::default();
+    let mut after = 0;
+    loop {
+        let events = reader.page(id, after, PAGE).await.map_err(database::explain)?;
+        let Some(last) = events.last() else { break };
+        after = last.seq;
+        events.iter().for_each(|event| timeline.add(event));
+    }
+    let reasons = executor::reasons(&run, context.now());
+    let printer = context.printer;
+    printer.say("");
+    printer.print(&report::text(&run, &timeline, &reasons, printer.data, width()))?;
+    Ok(())
+}
+
+/// Says what a person can type, when something can be done.
+pub(crate) async fn say_what_to_type_next(
+    reader: &SqliteReader,
+    id: &RolloutId,
+    database: &Path,
+    exit: Exit,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let run = snapshot(reader, id).await?;
+    let lines = what_to_type(&run, database, context.printer.talk);
+    if matches!(exit, Exit::Held | Exit::Partial) && !lines.is_empty() {
+        let lines = lines.join("\n");
+        context.printer.say(&format!("\n{lines}\nthen run the same command again"));
+    }
+    Ok(())
+}
+
+/// The exit code of a rollout that has ended.
+pub(crate) fn exit_of_ended(run: &Run) -> Exit {
+    if run.aborted {
+        Exit::Stopped
+    } else if run.appliances.values().all(|member| member.phase.is_upgraded()) {
+        Exit::Done
+    } else {
+        Exit::Partial
+    }
+}

@@ -1,0 +1,96 @@
+//! Where everything is joined: the executor with the real appliances, the journal on disk, the
+//! system's clock and programs, and the socket.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use control::wire::DecisionRequest;
+use control::{Client, ClientError, Socket};
+use executor::{Handle, Ports};
+use model::decision::Decision;
+use model::event::{Change, Draft, RolloutChange};
+use model::plan::Plan;
+use model::ports::{Connector, Journal};
+use model::run::Run;
+use model::{Chain, RolloutId};
+use sps::{Options, SpsConnector};
+use state::SqliteJournal;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::context::Context;
+use crate::service::Running;
+use crate::spawn::SystemCommands;
+use crate::system;
+
+/// The world as the executor sees it.
+pub(crate) fn ports(journal: Arc<SqliteJournal>, context: &Context) -> anyhow::Result<Ports> {
+    let commands = Arc::new(SystemCommands);
+    let connector: Arc<dyn Connector> =
+        Arc::new(SpsConnector::new(context.clock.clone(), commands.clone(), Options::from_env()));
+    Ok(Ports {
+        journal,
+        connector,
+        clock: context.clock.clone(),
+        commands,
+        random: Arc::new(system::random()?),
+    })
+}
+
+/// Takes a new plan over for what has not begun.
+pub(crate) async fn replan(
+    journal: &SqliteJournal,
+    rollout: &RolloutId,
+    plan: Arc<Plan>,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let change = RolloutChange::Replanned { plan, actor: system::actor() };
+    let draft =
+        Draft { rollout: rollout.clone(), at: context.now(), change: Change::Rollout(change) };
+    journal.append(&[draft]).await?;
+    Ok(())
+}
+/// The socket of a running rollout. Dropped without [`Serving::close`] it ends at once.
+pub(crate) struct Serving {
+    tasks: JoinSet<()>,
+    end: oneshot::Sender<()>,
+}
+
+/// Lets decisions reach a running rollout.
+pub(crate) async fn serve(socket: &Path, handle: Handle, run: &Run) -> anyhow::Result<Serving> {
+    let socket = Socket::bind(socket).await?;
+    let (end, ended) = oneshot::channel();
+    let service = Arc::new(Running::new(handle, run));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let until = async { drop(ended.await) };
+        if let Err(error) = socket.serve(service, until).await {
+            tracing::warn!(error = %Chain(&error), "decisions can no longer reach this process");
+        }
+    });
+    Ok(Serving { tasks, end })
+}
+
+impl Serving {
+    /// Finishes what is under way and removes the socket.
+    pub(crate) async fn close(mut self) {
+        drop(self.end);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Sends a decision to the process that runs the rollout. `key` makes it safe to repeat.
+///
+/// # Errors
+/// [`ClientError::NoDaemon`] when nobody listens there, or the refusal in the process's words.
+pub(crate) async fn send(
+    socket: &Path,
+    rollout: &RolloutId,
+    reason: &str,
+    decision: &Decision,
+    key: &str,
+) -> Result<(), ClientError> {
+    let client = Client::connect(socket).await?;
+    let request = DecisionRequest::new(decision.clone(), reason, key);
+    client.decide(rollout.as_str(), &request).await.map(drop)
+}
