@@ -58,11 +58,18 @@ pub(crate) struct Driver {
     pub(crate) next_task: TaskId,
     /// What is to be written, oldest first; more than one batch only while writing fails.
     pub(crate) unwritten: VecDeque<Draft>,
-    pub(crate) asked: Vec<(TaskId, Act, oneshot::Sender<Result<(), HoldReason>>)>,
+    pub(crate) asked: Vec<Asked>,
     pub(crate) write_failures: usize,
     pub(crate) write_again_at: Option<Duration>,
     pub(crate) stops: u32,
     pub(crate) stop_by: Option<Duration>,
+}
+
+/// An act that a step asks leave for.
+pub(crate) struct Asked {
+    task: TaskId,
+    act: Act,
+    reply: oneshot::Sender<Result<(), HoldReason>>,
 }
 
 /// A begun step.
@@ -137,7 +144,7 @@ impl Driver {
             }
             Message::Intent { task, act, reply } => {
                 if self.is_current(task) {
-                    self.asked.push((task, act, reply));
+                    self.asked.push(Asked { task, act, reply });
                 }
             }
             Message::Ended { task } => self.ended.push(task),
@@ -292,7 +299,7 @@ impl Driver {
         }
         let mut drafts = Vec::new();
         let mut granted = Vec::new();
-        for (task, act, reply) in asked {
+        for Asked { task, act, reply } in asked {
             let Some(name) = self.begun.get(&task).map(|begun| begun.name.clone()) else {
                 continue;
             };
@@ -347,8 +354,8 @@ impl Driver {
     }
 
     fn refuse_asked(&mut self, reason: &HoldReason) {
-        for (_, _, reply) in std::mem::take(&mut self.asked) {
-            answer(reply, Err(reason.clone()));
+        for asked in std::mem::take(&mut self.asked) {
+            answer(asked.reply, Err(reason.clone()));
         }
     }
 

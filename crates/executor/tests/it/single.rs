@@ -133,6 +133,7 @@ async fn an_armed_appliance_waits_for_its_operator_and_goes_on_by_itself() {
     assert_eq!(world.hold("ams-1").code(), "operator-reboot");
     assert!(world.state("ams-1").is_down(), "armed counts as down");
     world.fleet.appliance("ams-1").expect("it is there").reboot();
+    world.ports.clock.sleep(std::time::Duration::from_mins(1)).await;
     assert_eq!(world.run().await, DONE);
     world.check_all_upgraded();
 }
@@ -163,6 +164,7 @@ async fn a_reboot_command_that_fails_is_a_persons_to_mend() {
     assert_eq!(world.hold("ams-1").code(), "reboot-failed");
     assert!(world.hold("ams-1").to_string().contains("exit code 3: no such outlet"));
     world.fleet.appliance("ams-1").expect("it is there").reboot();
+    world.ports.clock.sleep(std::time::Duration::from_mins(1)).await;
     assert_eq!(world.run().await, DONE);
     world.check_all_upgraded();
 }

@@ -77,7 +77,6 @@ pub(crate) struct World {
     pub(crate) fleet: Arc<SimFleet>,
     pub(crate) journal: Arc<MemoryJournal>,
     pub(crate) ports: Ports,
-    pub(crate) plan: Arc<Plan>,
     pub(crate) id: RolloutId,
 }
 
@@ -122,8 +121,8 @@ impl World {
             random: Arc::new(Random::seeded(1)),
         };
         let id = RolloutId::new("r1");
-        Executor::accept(&ports, id.clone(), Arc::clone(&plan), actor()).await.expect("accepted");
-        Self { fleet, journal, ports, plan, id }
+        Executor::accept(&ports, id.clone(), plan, actor()).await.expect("accepted");
+        Self { fleet, journal, ports, id }
     }
 
     pub(crate) async fn load(&self, options: Options) -> Executor {
@@ -139,9 +138,6 @@ impl World {
         let executor = self.load(options).await;
         let ending = self.bounded(executor.run()).await;
         self.check_no_contradiction();
-        if std::env::var_os("STORY").is_some() {
-            eprintln!("{ending:?}\n{}", self.story());
-        }
         ending
     }
 
