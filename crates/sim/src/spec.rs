@@ -160,6 +160,17 @@ impl Timings {
 pub struct Quirks {
     /// Idle limit of a session (section 1: 10 or 20 minutes; the sample configuration says 10).
     pub session_idle: Duration,
+    /// Whether every answer carries a new session cookie and an old one dies at its age (section 1:
+    /// unknown); else one cookie lives while it is used.
+    pub sliding_cookie: bool,
+    /// Whether an upload on its way counts as use of its session (section 3: unknown); else the
+    /// session must still be alive when the upload has arrived.
+    pub upload_is_activity: bool,
+    /// How far its clock is ahead, in seconds; shows in `Date` and in the cookie's expiry.
+    pub clock_ahead: i64,
+    /// The key of the first slot: 1 by all samples, 0 if the vendor's client is right (section 3,
+    /// "Trap").
+    pub first_slot_key: usize,
     /// Whether sessions outlive a reboot (section 1: said to).
     pub sessions_survive_reboot: bool,
     /// Failed logins that start a block (section 1: 20).
@@ -199,6 +210,10 @@ impl Default for Quirks {
     fn default() -> Self {
         Self {
             session_idle: Duration::from_secs(600),
+            sliding_cookie: false,
+            upload_is_activity: true,
+            clock_ahead: 0,
+            first_slot_key: 1,
             sessions_survive_reboot: true,
             block_after: 20,
             block_for: Duration::from_secs(600),

@@ -17,12 +17,7 @@ pub(crate) enum Heard {
     /// The page shown while booting, or `status: booting` for `/api/setup`.
     BootPage { status: u16, setup: bool },
     /// The API's answer.
-    Answer {
-        result: Result<Reply, Refusal>,
-        /// What is left of the session, in seconds; 0 without one.
-        remaining: u64,
-        pace: Pace,
-    },
+    Answer { result: Result<Reply, Refusal>, visit: Visit, pace: Pace },
     /// A status by a fault.
     Status { code: u16, kind: Option<String>, message: Option<String>, retry_after: Option<u64> },
     /// A page in HTML by a fault.
@@ -33,6 +28,15 @@ pub(crate) enum Heard {
     Closed,
     /// The connection is reset.
     Reset,
+}
+
+/// What is said of the caller's session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Visit {
+    /// What is left of it, in seconds; 0 without one.
+    pub(crate) remaining: u64,
+    /// Its new cookie.
+    pub(crate) cookie: Option<String>,
 }
 
 /// How an answer is sent.
@@ -138,17 +142,17 @@ impl SimAppliance {
         &self,
         began: Duration,
         mut record: CallRecord,
-        served: Served,
+        served: Option<Served>,
         fault: Option<Fault>,
     ) -> Heard {
-        let Served::Answer { result, remaining } = served else {
+        let Some(Served { result, visit }) = served else {
             self.write(began, record);
             return Heard::Closed;
         };
         if let Err(refusal) = &result {
             record.error_type = Some(refusal.kind.into());
         }
-        let whole = |pace| Heard::Answer { result, remaining, pace };
+        let whole = |pace| Heard::Answer { result, visit, pace };
         let (heard, silence) = match fault {
             None | Some(Fault::Delay { .. }) => (whole(Pace::Whole), None),
             Some(Fault::Slow { bytes_per_second }) => {

@@ -13,6 +13,7 @@ use crate::spec::Quirks;
 pub(super) struct Session {
     pub(super) user: Arc<str>,
     pub(super) token: String,
+    opened: Duration,
     last_used: Duration,
 }
 
@@ -31,7 +32,8 @@ impl Sessions {
     ) -> String {
         self.0.retain(|_, session| now.saturating_sub(session.last_used) <= idle);
         let id = hex(random, 40);
-        let session = Session { user: user.into(), token: hex(random, 32), last_used: now };
+        let session =
+            Session { user: user.into(), token: hex(random, 32), opened: now, last_used: now };
         self.0.insert(id.clone(), session);
         id
     }
@@ -45,6 +47,24 @@ impl Sessions {
         }
         session.last_used = session.last_used.max(now);
         self.0.get(id)
+    }
+
+    /// Gives a session a new name when cookies slide; the old one lives on until it is too old
+    /// itself, used or not.
+    pub(super) fn renew(
+        &mut self,
+        id: &str,
+        now: Duration,
+        idle: Duration,
+        random: &Random,
+    ) -> Option<String> {
+        let session = self.0.get(id)?;
+        if now.saturating_sub(session.opened) > idle {
+            self.0.remove(id);
+            return None;
+        }
+        let user = Arc::clone(&session.user);
+        Some(self.open(&user, now, idle, random))
     }
 
     pub(super) fn end_all(&mut self) {

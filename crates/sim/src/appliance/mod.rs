@@ -1,5 +1,6 @@
 //! One simulated appliance: a state machine that moves on by the clock whenever it is looked at.
 
+mod answers;
 mod calls;
 mod exchange;
 mod jobs;
@@ -16,7 +17,7 @@ use model::observed::{FetchJob, Slot};
 use model::random::Random;
 
 pub(crate) use calls::{Call, Details, JobView, Message, Received, Refusal, Reply};
-pub(crate) use exchange::{Heard, Pace};
+pub(crate) use exchange::{Heard, Pace, Visit};
 pub(crate) use jobs::{Downloaded, Order};
 pub use state::Phase;
 pub(crate) use state::{Shared, State};
@@ -178,6 +179,12 @@ impl SimAppliance {
             Some(CertificateWhen::Booting) => state.phase == Phase::Booting,
             None => false,
         }
+    }
+
+    /// Idle limit of its sessions, and how far its clock is ahead in seconds.
+    pub(crate) fn cookie_times(&self) -> (Duration, i64) {
+        let state = self.lock();
+        (state.spec.quirks.session_idle, state.spec.quirks.clock_ahead)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -249,7 +249,7 @@ impl State {
     pub(super) fn arm(&mut self, shared: &Shared, now: Duration, index: usize) {
         self.armed = Some(index);
         if let Some(Some(version)) = self.spec.slots.get(index) {
-            let armed = Life::Armed { slot: key(index), version: version.clone() };
+            let armed = Life::Armed { slot: self.key(index), version: version.clone() };
             shared.ledger.life(&self.spec.name, now, armed);
         }
     }
@@ -269,7 +269,8 @@ impl State {
     ) {
         let Some(slot) = self.spec.slots.get_mut(index) else { return };
         *slot = version.map(str::to_owned);
-        let changed = Life::Slot { slot: key(index), version: slot.clone(), by };
+        let version = slot.clone();
+        let changed = Life::Slot { slot: self.key(index), version, by };
         shared.ledger.life(&self.spec.name, now, changed);
     }
 
@@ -283,7 +284,7 @@ impl State {
         let index = self.spec.slots.iter().position(Option::is_none)?;
         self.set_slot(shared, now, index, Some(version), ChangedBy::Call);
         self.last_filled = Some(index);
-        Some(key(index))
+        Some(self.key(index))
     }
 
     pub(super) fn after_fetch(&mut self, shared: &Shared, at: Duration) {
@@ -327,9 +328,14 @@ impl State {
         }
     }
 
+    /// The key of the slot at an index: "1", "2", … (sps-api.md, "Slots").
+    pub(super) fn key(&self, index: usize) -> SlotKey {
+        SlotKey::new(&(index + self.spec.quirks.first_slot_key).to_string())
+    }
+
     /// The index of the slot with this key.
     pub(super) fn find(&self, wanted: &str) -> Option<usize> {
-        (0..self.spec.slots.len()).find(|index| key(*index).as_str() == wanted)
+        (0..self.spec.slots.len()).find(|index| self.key(*index).as_str() == wanted)
     }
 
     pub(super) fn slot_view(&self, index: usize) -> Option<Slot> {
@@ -337,7 +343,7 @@ impl State {
         let current = index == self.spec.current;
         let resting = self.armed.is_none() && self.spec.quirks.running_slot_after_reboot;
         Some(Slot {
-            key: key(index),
+            key: self.key(index),
             content: held.as_ref().map(|version| SlotContent {
                 version: version.clone(),
                 current,
@@ -359,9 +365,4 @@ impl State {
             _ => false,
         }
     }
-}
-
-/// The key of the slot at an index: "1", "2", … (sps-api.md, "Slots").
-pub(super) fn key(index: usize) -> SlotKey {
-    SlotKey::new(&(index + 1).to_string())
 }

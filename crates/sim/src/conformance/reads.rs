@@ -17,6 +17,7 @@ pub(super) async fn all(stage: &dyn Stage) {
     upload(stage).await;
     delete_slot(stage).await;
     cluster(stage).await;
+    keys_from_zero(stage).await;
 }
 
 async fn plain_reads(stage: &dyn Stage) {
@@ -117,4 +118,18 @@ async fn cluster(stage: &dyn Stage) {
     assert!(node.healthy && node.is_self && nodes.len() == 1);
     assert_eq!(node.fqdn.as_deref(), Some("sps-subject"));
     assert!(node.sync_status.is_some() && node.last_seen.is_some());
+}
+
+/// Keys are taken verbatim.
+async fn keys_from_zero(stage: &dyn Stage) {
+    let mut spec = quick();
+    spec.quirks.first_slot_key = 0;
+    let it = ready(stage, spec, FaultPlan::default()).await;
+    let slot = it.staged().await;
+    assert_eq!(slot.as_str(), "1");
+    it.port.test(&slot, LIMIT).await.expect("a good test");
+    it.port.upgrade(&slot, "CHG1", LIMIT).await.expect("it is taken");
+    it.sleep(300).await;
+    it.returned().await;
+    assert_eq!(it.version().await, VERSION);
 }

@@ -16,6 +16,7 @@ pub(super) async fn all(stage: &dyn Stage) {
     one_login_for_many(stage).await;
     a_lost_session(stage).await;
     an_idle_session(stage).await;
+    a_sliding_cookie(stage).await;
     a_wrong_password(stage).await;
     the_gate(stage).await;
     the_throttle(stage).await;
@@ -58,6 +59,18 @@ async fn an_idle_session(stage: &dyn Stage) {
     it.sleep(2500).await;
     assert!(it.port.slots().await.is_ok());
     assert_eq!(it.count(LOGIN), 2);
+}
+
+async fn a_sliding_cookie(stage: &dyn Stage) {
+    let mut spec = quick();
+    spec.quirks.session_idle = Duration::from_secs(2);
+    spec.quirks.sliding_cookie = true;
+    let it = ready(stage, spec, FaultPlan::default()).await;
+    for _ in 0..4 {
+        assert!(it.port.slots().await.is_ok());
+        it.sleep(1500).await;
+    }
+    assert_eq!(it.count(LOGIN), 1, "a newer cookie is taken");
 }
 
 async fn a_wrong_password(stage: &dyn Stage) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -16,7 +16,7 @@ use model::ports::Clock;
 use serde_json::json;
 
 use super::render;
-use crate::appliance::{Heard, Pace, Refusal, Reply};
+use crate::appliance::{Heard, Pace, Refusal, Reply, Visit};
 
 /// A response's body.
 pub(super) type Body = BoxBody<Bytes, io::Error>;
@@ -44,16 +44,36 @@ pub(super) struct Context<'a> {
     pub(super) path: &'a str,
     /// Idle limit of sessions, for the cookie's expiry.
     pub(super) idle: Duration,
+    /// How far the appliance's clock is ahead, in seconds.
+    pub(super) ahead: i64,
 }
 
 impl Context<'_> {
     pub(super) fn ending(&self, heard: Heard) -> Ending {
+        let mut ending = self.undated(heard);
+        if let Ending::Response(response) = &mut ending {
+            let date = self.time(Duration::ZERO).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            if let Ok(date) = HeaderValue::from_str(&date) {
+                response.headers_mut().insert(DATE, date);
+            }
+        }
+        ending
+    }
+
+    /// The appliance's wall clock, so much later.
+    fn time(&self, later: Duration) -> Timestamp {
+        let later = SignedDuration::try_from(later).unwrap_or(SignedDuration::MAX);
+        let ahead = SignedDuration::from_secs(self.ahead);
+        self.clock.now().saturating_add(later.saturating_add(ahead)).unwrap_or(Timestamp::MAX)
+    }
+
+    fn undated(&self, heard: Heard) -> Ending {
         Ending::Response(match heard {
             Heard::NoConnection | Heard::Closed => return Ending::Close,
             Heard::Reset => return Ending::Reset,
             Heard::BootPage { setup: true, .. } => {
                 let reply = Reply::Setup { completed: false };
-                self.good(&reply, 0, Pace::Whole)
+                self.good(&reply, &Visit::default(), Pace::Whole)
             }
             Heard::BootPage { status, .. } => page(status, BOOT_PAGE),
             Heard::Html { code } => page(code, BOOT_PAGE),
@@ -67,24 +87,21 @@ impl Context<'_> {
                 with_retry(response, retry_after)
             }
             Heard::Body { code, text } => self.sized(code, "application/json", text, Pace::Whole),
-            Heard::Answer { result: Ok(reply), remaining, pace } => {
-                self.good(&reply, remaining, pace)
-            }
+            Heard::Answer { result: Ok(reply), visit, pace } => self.good(&reply, &visit, pace),
             Heard::Answer { result: Err(refusal), pace, .. } => self.bad(&refusal, pace),
         })
     }
 
-    fn good(&self, reply: &Reply, remaining: u64, pace: Pace) -> Response<Body> {
+    fn good(&self, reply: &Reply, visit: &Visit, pace: Pace) -> Response<Body> {
         let code = render::status(reply);
-        let Some(body) = render::body(reply, self.path, remaining) else {
+        let Some(body) = render::body(reply, self.path, visit.remaining) else {
             let bundle = "simulated support bundle\n".to_owned();
             return self.sized(200, "application/octet-stream", bundle, pace);
         };
         let mut response = self.sized(code, "application/json", body.to_string(), pace);
-        if let Reply::Session { id } = reply {
-            let idle = SignedDuration::try_from(self.idle).unwrap_or(SignedDuration::MAX);
-            let expires = self.clock.now().saturating_add(idle).unwrap_or(Timestamp::MAX);
-            let expires = expires.strftime("%a, %-d %b %Y %H:%M:%S GMT");
+        let id = if let Reply::Session { id } = reply { Some(id) } else { visit.cookie.as_ref() };
+        if let Some(id) = id {
+            let expires = self.time(self.idle).strftime("%a, %-d %b %Y %H:%M:%S GMT");
             let cookie = format!("session_id={id}; expires={expires}; Path=/; Secure; HttpOnly");
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
                 response.headers_mut().insert(SET_COOKIE, cookie);

@@ -163,9 +163,8 @@ async fn answer(
     let path = parts.uri.path();
     let session = routed.session.as_deref();
     let heard = appliance.exchange(routed.call, session, source, routed.bytes_in).await;
-    let spec = appliance.spec();
-    let context =
-        Context { clock: &appliance.shared().clock, path, idle: spec.quirks.session_idle };
+    let (idle, ahead) = appliance.cookie_times();
+    let context = Context { clock: &appliance.shared().clock, path, idle, ahead };
     match context.ending(heard) {
         Ending::Response(response) => Ok(response),
         Ending::Close => Err(Broken),

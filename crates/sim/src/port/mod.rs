@@ -20,7 +20,7 @@ use model::ports::{Answer, Appliance, Clock, Connector, Fingerprint, LoginGate, 
 use model::rollout::Image;
 use model::version::FirmwareVersion;
 
-use crate::appliance::{Call, Message, Reply, SimAppliance};
+use crate::appliance::{Call, Heard, Message, Reply, SimAppliance};
 use crate::fleet::SimFleet;
 use classify::Failed;
 
@@ -123,7 +123,20 @@ impl Link {
                 return Err(failed.timed_out(patience));
             }
         }
+        if let (Heard::Answer { visit, .. }, Some(used)) = (&heard, session) {
+            self.renew(used, visit.cookie.as_ref()).await;
+        }
         failed.read(heard)
+    }
+
+    /// Keeps a newer cookie.
+    async fn renew(&self, used: &str, cookie: Option<&String>) {
+        if let Some(cookie) = cookie {
+            let mut session = self.session.lock().await;
+            if session.as_deref() == Some(used) {
+                *session = Some(cookie.clone());
+            }
+        }
     }
 
     /// Sends a request in a session; logs in before where there is none, and once more where a

@@ -157,3 +157,50 @@ async fn a_refused_password_and_a_lost_session_look_different_by_request_only() 
         .collect();
     assert_eq!(logins, [false]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_cookie_may_slide() {
+    let mut spec = spec();
+    spec.quirks.sliding_cookie = true;
+    let mut rig = Rig::logged_in(spec).await;
+    let old = rig.session.clone();
+    rig.sleep(400).await;
+    let newer = rig.get("/api/firmware").await.cookie;
+    assert!(newer.is_some() && newer != old);
+    rig.sleep(400).await;
+    assert_eq!(rig.get("/api/firmware").await.status, 401, "the old cookie is too old");
+    rig.session = newer;
+    assert_eq!(rig.get("/api/firmware").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_shows_in_date_and_expiry() {
+    let mut spec = spec();
+    spec.quirks.clock_ahead = -86_400;
+    let got = Rig::of(spec).await.try_login("admin", PASSWORD).await;
+    assert_eq!(got.headers["date"], "Sat, 28 Feb 2026 00:00:00 GMT");
+    let cookie = got.headers["set-cookie"].to_str().expect("text");
+    assert!(cookie.contains("expires=Sat, 28 Feb 2026 00:10:00 GMT"), "{cookie}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_on_its_way_is_activity_or_not_as_configured() {
+    for activity in [true, false] {
+        let mut spec = spec();
+        spec.quirks.upload_is_activity = activity;
+        let rig = Rig::logged_in(spec).await;
+        let clock = std::sync::Arc::clone(&rig.clock);
+        let image = sim::SimImage::bytes("7.5.1", 1000);
+        let length = image.len();
+        let slowly = futures::stream::once(async move {
+            clock.sleep(std::time::Duration::from_secs(700)).await;
+            Ok::<_, std::io::Error>(image)
+        });
+        let request = rig
+            .request(Method::POST, "/api/upload/firmware")
+            .header("Content-Length", length)
+            .body(reqwest::Body::wrap_stream(slowly));
+        let got = send(request).await.expect("an answer");
+        assert_eq!(got.status, if activity { 200 } else { 401 });
+    }
+}
