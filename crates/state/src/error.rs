@@ -140,9 +140,6 @@ pub enum Error {
         /// The newest shape that this program knows.
         known: i64,
     },
-    /// An event cannot follow what is there.
-    #[error("{0}")]
-    Illegal(String),
     /// An id that begins so belongs to more than one rollout.
     #[error("more than one rollout's id begins with `{prefix}`: {}; write more of it", ids.join(", "))]
     Ambiguous {
