@@ -20,6 +20,7 @@ use crate::line::{Outgoing, Payload};
 use crate::session::Fresh;
 use crate::upload::{self, Progress};
 use crate::wire::{self, Fault, UserInfo};
+use crate::words;
 
 impl SpsAppliance {
     /// `GET /api/user_info`: whom the appliance takes us for.
@@ -151,7 +152,14 @@ impl Appliance for SpsAppliance {
     fn start_fetch<'a>(&'a self, url: &'a str, sha256: &'a Sha256Hex) -> Answer<'a, FetchKey> {
         let body = json!({"url": url, "checksum": {"sha256": sha256.as_str()}});
         let call = self.change(Method::POST, &["api", "firmware", "fetch"], Some(body));
-        Box::pin(self.call(call, wire::fetch_key))
+        Box::pin(async move {
+            if words::hide_user_info(url) != url {
+                let asked = self.line.asked(call.kind, &call.method, call.path);
+                let text = "the URL of the image holds user information, which every administrator of the appliance could read";
+                return Err(asked.fail(FailureClass::Local, text));
+            }
+            self.call(call, wire::fetch_key).await
+        })
     }
 
     fn fetch_jobs(&self) -> Answer<'_, Vec<FetchJob>> {

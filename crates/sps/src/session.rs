@@ -125,7 +125,8 @@ impl Sessions {
         let now = self.clock.monotonic();
         let state = self.state();
         let fit = |live: &&Live| {
-            now < live.renew_at && (fresh == Fresh::Alive || now - live.since <= JUST_NOW)
+            now < live.renew_at
+                && (fresh == Fresh::Alive || now.saturating_sub(live.since) <= JUST_NOW)
         };
         state.live.as_ref().filter(fit).map(Live::ticket).ok_or(state.ended)
     }
@@ -168,7 +169,8 @@ impl Sessions {
 
     /// Whether a lost session may be cured by a login now.
     pub(crate) fn may_heal(&self) -> bool {
-        self.state().vain.is_none_or(|vain| self.clock.monotonic() - vain >= VAIN)
+        let now = self.clock.monotonic();
+        self.state().vain.is_none_or(|vain| now.saturating_sub(vain) >= VAIN)
     }
 }
 
@@ -178,8 +180,8 @@ impl Live {
     }
 }
 
-/// A little before the session ends: in its last 30 s, or its last quarter if that is shorter.
+/// A little before the session ends: in its last 30 s, or its last tenth if that is shorter.
 fn renew_at(now: Duration, remaining: Option<u64>) -> Duration {
     let left = remaining.map_or(IDLE, |seconds| Duration::from_secs(seconds.min(1 << 32)));
-    now + left - (left / 4).min(Duration::from_secs(30))
+    now + left - (left / 10).min(Duration::from_secs(30))
 }

@@ -29,6 +29,19 @@ async fn a_refused_connection_is_unreachable() {
 }
 
 #[tokio::test]
+async fn a_connection_that_takes_too_long_is_unreachable_and_nothing_was_sent() {
+    let server = Server::start(Front::Mute).await;
+    let connect_timeout = Duration::from_millis(100);
+    let caller = Caller::with(Options { connect_timeout, ..Options::default() });
+    let client = caller.client(endpoint_of(&server, Trust::Insecure));
+    let error = client.setup().await.expect_err("nobody speaks");
+    assert_eq!(error.class, FailureClass::Unreachable, "{error}");
+    assert!(error.detail.starts_with("no connection in time"), "{error}");
+    let error = client.upgrade(&SlotKey::new("2"), "m", LIMIT).await.expect_err("nobody speaks");
+    assert_eq!(error.class, FailureClass::Unreachable, "{error}");
+}
+
+#[tokio::test]
 async fn a_handshake_that_breaks_is_passing_and_nothing_was_sent() {
     for front in [Front::Garbage, Front::Slam, Front::ResetHello] {
         let server = Server::start(front).await;

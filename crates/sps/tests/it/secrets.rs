@@ -54,3 +54,13 @@ async fn words_of_an_appliance_cannot_drive_a_terminal() {
     assert!(!error.detail.contains("pw") && error.detail.contains("http://h/"), "{error}");
     assert!(error.detail.chars().count() < 1000);
 }
+
+#[tokio::test]
+async fn a_fetch_url_with_user_information_is_not_sent() {
+    let (_caller, server, client) = pair().await;
+    let sum = model::Sha256Hex::of(b"");
+    let error = client.start_fetch("https://u:pw@repo/i", &sum).await.expect_err("refused here");
+    assert_eq!(error.class, FailureClass::Local);
+    assert!(!format!("{error:?}").contains("pw"), "{error}");
+    assert!(server.scene.heard().is_empty());
+}

@@ -51,6 +51,8 @@ pub(crate) enum Front {
     Tls(Arc<ServerConfig>),
     /// Speaks, but not TLS.
     Garbage,
+    /// Takes connections and says nothing.
+    Mute,
     /// Closes each connection at once.
     Slam,
     /// Resets each connection after the client's hello.
@@ -100,6 +102,7 @@ async fn accept(
 
 async fn meet(mut stream: TcpStream, front: Front, scene: &Scene, number: usize) -> io::Result<()> {
     match front {
+        Front::Mute => std::future::pending().await,
         Front::Slam => Ok(()),
         Front::Garbage => stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n\r\n").await,
         Front::ResetHello => {
