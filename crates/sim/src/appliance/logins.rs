@@ -13,13 +13,15 @@ use crate::spec::Quirks;
 pub(super) struct Session {
     pub(super) user: Arc<str>,
     pub(super) token: String,
+    /// Counts sessions as they are opened.
+    number: u64,
     opened: Duration,
     last_used: Duration,
 }
 
 /// All sessions of an appliance.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(HashMap<String, Session>);
+pub(super) struct Sessions(HashMap<String, Session>, u64);
 
 impl Sessions {
     /// Opens a session; those that have run out are forgotten.
@@ -32,8 +34,14 @@ impl Sessions {
     ) -> String {
         self.0.retain(|_, session| now.saturating_sub(session.last_used) <= idle);
         let id = hex(random, 40);
-        let session =
-            Session { user: user.into(), token: hex(random, 32), opened: now, last_used: now };
+        self.1 += 1;
+        let session = Session {
+            user: user.into(),
+            token: hex(random, 32),
+            number: self.1,
+            opened: now,
+            last_used: now,
+        };
         self.0.insert(id.clone(), session);
         id
     }
@@ -65,6 +73,11 @@ impl Sessions {
         }
         let user = Arc::clone(&session.user);
         Some(self.open(&user, now, idle, random))
+    }
+
+    pub(super) fn keep_newest(&mut self) {
+        let newest = self.0.values().map(|session| session.number).max();
+        self.0.retain(|_, session| Some(session.number) == newest);
     }
 
     pub(super) fn end_all(&mut self) {

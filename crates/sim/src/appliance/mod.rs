@@ -154,6 +154,11 @@ impl SimAppliance {
         });
     }
 
+    /// Ends all sessions but the one that was opened last.
+    pub fn keep_newest_session(&self) {
+        self.act(|state, _, _| state.sessions.keep_newest());
+    }
+
     /// Writes everything that happened by the clock until now into the ledger.
     pub fn settle(&self) {
         drop(self.now());
