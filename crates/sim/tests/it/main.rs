@@ -3,6 +3,7 @@
 mod support;
 
 mod authentication;
+mod behaviours;
 mod firmware;
 mod life;
 mod observer;
