@@ -53,6 +53,8 @@ pub(crate) struct Driver {
     pub(crate) dying: BTreeMap<ApplianceName, TaskId>,
     /// Steps that have said that they ended.
     pub(crate) ended: Vec<TaskId>,
+    /// Whose step contradicted itself and was broken off.
+    pub(crate) contradicted: Vec<ApplianceName>,
     pub(crate) by_runtime_id: HashMap<tokio::task::Id, TaskId>,
     pub(crate) ports: BTreeMap<ApplianceName, Arc<dyn Appliance>>,
     pub(crate) next_task: TaskId,
@@ -240,8 +242,7 @@ impl Driver {
                 continue;
             }
             self.cancel(name);
-            let commands = self.core.ended(name, self.now());
-            self.carry_out(commands);
+            self.contradicted.push(name.clone());
             let detail = format!("spsfleet contradicted itself ({why}); please report this");
             let held = ApplianceChange::Held(HoldReason::Refused { detail });
             let now = self.now();
@@ -361,6 +362,10 @@ impl Driver {
 
     /// Tells the core of steps that have ended, after all that they reported is written.
     fn end_tasks(&mut self) {
+        for name in std::mem::take(&mut self.contradicted) {
+            let commands = self.core.ended(&name, self.now());
+            self.carry_out(commands);
+        }
         for id in std::mem::take(&mut self.ended) {
             if !self.is_current(id) {
                 continue;

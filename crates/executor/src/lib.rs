@@ -284,6 +284,7 @@ impl Executor {
             current: BTreeMap::new(),
             dying: BTreeMap::new(),
             ended: Vec::new(),
+            contradicted: Vec::new(),
             by_runtime_id: std::collections::HashMap::new(),
             ports: BTreeMap::new(),
             next_task: 0,

@@ -13,6 +13,7 @@ use model::observed::{TestReport, describe_slots};
 use super::ask::{TWO_LOOKS, is_silence};
 use super::context::{Context, Deadline, unsigned};
 use super::sight::Watcher;
+use super::stage::settle_open;
 use super::{Done, Stop, fail, hold, questions, refused};
 
 const STEP: Step = Step::Activate;
@@ -33,6 +34,8 @@ pub(super) async fn activate(context: &mut Context) -> Done {
         );
         return Err(fail(STEP, FailureCode::UpgradeRefused, text));
     }
+    let deadline = Deadline(context.monotonic() + LOOKS);
+    settle_open(context, STEP, deadline).await?;
     look_at_itself(context, &slot).await?;
     look_at_partners(context).await?;
     if let Err(reason) = context.intend(Act::Upgrade { slot: slot.clone() }).await {

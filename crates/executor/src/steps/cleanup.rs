@@ -30,6 +30,17 @@ pub(super) async fn cleanup(context: &mut Context) -> Done {
     Ok(())
 }
 
+/// Removes the records of fetches that are over, before anything else is done. What cannot be
+/// removed now is tried again at the appliance's end.
+pub(super) async fn remove_left(context: &mut Context, deadline: Deadline) {
+    let left: Vec<FetchKey> = context.run.stage.records_left().map(|job| job.key.clone()).collect();
+    for key in left {
+        if let Err(why) = remove_record(context, &key, deadline).await {
+            tracing::info!(appliance = %context.name, %key, %why, "a fetch record stays for now");
+        }
+    }
+}
+
 /// The appliance does not answer any more: what it still holds is not known and stays unknown.
 fn give_up_open(context: &mut Context) {
     let open = context.run.open.as_ref().map(|open| open.act.kind());

@@ -8,7 +8,9 @@ use model::failure::FailureClass;
 use model::hold::HoldReason;
 
 use super::ask::{is_silence, set_aside};
+use super::cleanup::remove_left;
 use super::context::{Context, unsigned};
+use super::stage::settle_open;
 use super::{Done, fail, hold, questions, refused};
 
 const STEP: Step = Step::Test;
@@ -24,6 +26,9 @@ pub(super) async fn test(context: &mut Context) -> Done {
     let Some(slot) = context.run.stage.slot.clone() else {
         return Err(fail(STEP, FailureCode::NotReady, "no slot was staged"));
     };
+    settle_open(context, STEP, deadline).await?;
+    // An earlier process may have died between the staging and this.
+    remove_left(context, deadline).await;
     let mut blocked = 0;
     loop {
         let found = context.ask(STEP, deadline, questions::slot(&slot)).await?;

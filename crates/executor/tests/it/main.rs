@@ -3,5 +3,6 @@
 mod faults;
 mod fleets;
 mod gates;
+mod prefixes;
 mod single;
 mod world;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, FailureCode, StagedHow, Step};
 use model::hold::HoldReason;
-use model::names::{FetchKey, SlotKey};
+use model::names::SlotKey;
 use model::observed::{FetchJob, Slot, describe_slots};
 use model::rollout::Image;
 use model::run::JobRecord;
 
 use super::checks::{Room, room};
-use super::cleanup::remove_record;
+use super::cleanup::{remove_left, remove_record};
 use super::context::{Context, Deadline};
 use super::preflight::check_jobs;
 use super::{Done, fail, hold, questions};
@@ -166,13 +166,7 @@ async fn finish(context: &mut Context, slot: SlotKey, how: StagedHow, deadline: 
         return Err(fail(STEP, FailureCode::WrongImage, why));
     }
     context.record(ApplianceChange::Staged { slot, how });
-    let left: Vec<FetchKey> = context.run.stage.records_left().map(|job| job.key.clone()).collect();
-    for key in left {
-        // What cannot be removed now is removed at the appliance's end.
-        if let Err(why) = remove_record(context, &key, deadline).await {
-            tracing::info!(appliance = %context.name, %key, %why, "a fetch record stays for now");
-        }
-    }
+    remove_left(context, deadline).await;
     Ok(())
 }
 
