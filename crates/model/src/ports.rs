@@ -274,6 +274,10 @@ pub trait CommandRunner: Send + Sync {
         command: &'a Command,
         started: Box<dyn FnOnce(ProcessId) + Send + 'a>,
     ) -> BoxFuture<'a, Result<CommandOutput, CommandError>>;
+
+    /// Waits for a program that an earlier, dead process of ours started, and ends it with its
+    /// group after `limit`. True when it still lived. Its outcome is not known afterwards.
+    fn await_leftover(&self, process: ProcessId, limit: Duration) -> BoxFuture<'_, bool>;
 }
 
 /// Whether a node has power.

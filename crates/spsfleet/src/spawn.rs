@@ -33,6 +33,30 @@ impl CommandRunner for SystemCommands {
     ) -> BoxFuture<'a, Result<CommandOutput, CommandError>> {
         Box::pin(run(command, started))
     }
+
+    fn await_leftover(&self, process: ProcessId, limit: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(await_leftover(process, limit))
+    }
+}
+
+/// How often a process that is not our child is looked at: nobody tells us of its end.
+const LOOK: Duration = Duration::from_millis(100);
+
+async fn await_leftover(process: ProcessId, limit: Duration) -> bool {
+    let lives = || start_time(process.pid).is_some_and(|started| started == process.started);
+    if !lives() {
+        return false;
+    }
+    let mut ticks = tokio::time::interval(LOOK);
+    let gone = async {
+        while lives() {
+            ticks.tick().await;
+        }
+    };
+    if tokio::time::timeout(limit, gone).await.is_err() && lives() {
+        Group::led_by(process.pid).signal(Signal::KILL);
+    }
+    true
 }
 
 async fn run(
@@ -256,6 +280,29 @@ mod tests {
         let output = output("sleep 30 & echo done").await;
         assert_eq!(output.stdout, "done\n");
         assert!(clock.monotonic() < Duration::from_secs(15));
+    }
+
+    #[tokio::test]
+    async fn a_program_of_a_dead_process_is_waited_for_and_then_ended() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let command = sh("sleep 600 & sleep 600", Duration::from_secs(600));
+        let started = Box::new(move |process| tell.send(process).expect("somebody listens"));
+        let run = SystemCommands.run(&command, started);
+        tokio::pin!(run);
+        let process = tokio::select! {
+            _ = &mut run => panic!("it cannot have ended"),
+            process = told => process.expect("it was told"),
+        };
+        let other = ProcessId { started: process.started + 1, ..process };
+        assert!(
+            !SystemCommands.await_leftover(other, Duration::ZERO).await,
+            "not the same process"
+        );
+        let limit = Duration::from_millis(300);
+        let (lived, ended) = tokio::join!(SystemCommands.await_leftover(process, limit), run);
+        assert!(lived);
+        assert_eq!(ended.expect("it ran").code, None, "a signal ended it");
+        assert!(!SystemCommands.await_leftover(process, limit).await, "it is gone");
     }
 
     #[tokio::test]

@@ -18,6 +18,22 @@ use super::sight::{Sight, Watcher};
 /// How long a reboot command may run (contract: semantics.md, "Commands").
 const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
+/// A reboot command that a dead process of ours started may still be at work: it is waited for,
+/// and ended after its time, before anything is judged.
+pub(super) async fn await_leftover(context: &mut Context, watcher: &mut Watcher) {
+    let Some(process) = context.run.open.as_ref().and_then(|open| open.process) else { return };
+    let runner = Arc::clone(&context.shared.commands);
+    let gone = Box::pin(async move { runner.await_leftover(process, COMMAND_LIMIT).await });
+    let watch = Box::pin(keep_looking(context, watcher));
+    let lived = match select(gone, watch).await {
+        Either::Left((lived, _)) => lived,
+        Either::Right((never, _)) => match never {},
+    };
+    if lived {
+        tracing::info!(appliance = %context.name, pid = process.pid, "waited for a reboot command of an earlier process");
+    }
+}
+
 /// Goes on with an armed appliance. `fresh`: the slots were read just now.
 pub(super) async fn reboot(
     context: &mut Context,

@@ -9,7 +9,7 @@ use model::observed::{Slot, describe_slots};
 use model::run::{CallState, UpgradeRecord};
 
 use super::context::Context;
-use super::reboot::reboot;
+use super::reboot::{await_leftover, reboot};
 use super::sight::{Sight, Watcher};
 use super::{Done, Stop, fail, refused};
 use crate::pacing;
@@ -36,6 +36,7 @@ struct Memory {
 
 pub(super) async fn await_return(context: &mut Context) -> Done {
     let mut memory = Memory::default();
+    await_leftover(context, &mut memory.watcher).await;
     loop {
         let Some(upgrade) = context.run.upgrade.clone() else { return Ok(()) };
         match memory.watcher.look(context).await {

@@ -71,6 +71,10 @@ impl CommandRunner for Buttons {
         };
         Box::pin(std::future::ready(Ok(output)))
     }
+
+    fn await_leftover(&self, _: ProcessId, _: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
 }
 
 pub(crate) struct World {

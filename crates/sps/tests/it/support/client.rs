@@ -39,6 +39,10 @@ impl CommandRunner for Runner {
         let output = self.0.lock().expect("no panic before").clone();
         Box::pin(std::future::ready(Ok(output)))
     }
+
+    fn await_leftover(&self, _: ProcessId, _: std::time::Duration) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
 }
 
 /// Admits or withholds, counts, and remembers how attempts were settled.
