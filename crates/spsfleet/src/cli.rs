@@ -68,4 +68,6 @@ pub(crate) enum Command {
     Skip(commands::skip::Args),
     /// Says what became of an act whose outcome is unknown.
     Resolve(commands::resolve::Args),
+    /// Looks after the database: proves that it is whole, or copies it.
+    Db(commands::db::Args),
 }

@@ -98,6 +98,7 @@ fn act(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Retry(args) => commands::retry::run(args, context).await,
             Command::Skip(args) => commands::skip::run(args, context).await,
             Command::Resolve(args) => commands::resolve::run(args, context).await,
+            Command::Db(args) => commands::db::run(args, context).await,
         }
     })
 }

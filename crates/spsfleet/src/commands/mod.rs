@@ -2,6 +2,7 @@
 
 pub(crate) mod abort;
 pub(crate) mod check;
+pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod events;
 pub(crate) mod pause;
