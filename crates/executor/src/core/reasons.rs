@@ -57,19 +57,7 @@ fn state_reason(run: &Run, state: &ApplianceRun, now: Timestamp) -> Option<HoldR
         Phase::Pending if state.baseline.is_some() && state.stage.how.is_none() => {
             Some(HoldReason::TransferLimit { limit: run.plan.limits.transfers })
         }
-        Phase::Pending
-        | Phase::Preflight
-        | Phase::Staging
-        | Phase::Testing
-        | Phase::Ready
-        | Phase::Draining
-        | Phase::Activating
-        | Phase::Returning
-        | Phase::Verifying
-        | Phase::Succeeded
-        | Phase::UpToDate
-        | Phase::Failed
-        | Phase::Skipped => None,
+        _ => None,
     }
 }
 

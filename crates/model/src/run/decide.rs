@@ -121,19 +121,7 @@ fn may_retry(name: &ApplianceName, run: &ApplianceRun) -> Result<(), String> {
         Phase::Attended => {
             Err(format!("{name} waits for a person's step and goes on by itself after it"))
         }
-        Phase::Pending
-        | Phase::Preflight
-        | Phase::Staging
-        | Phase::Testing
-        | Phase::Ready
-        | Phase::Draining
-        | Phase::Activating
-        | Phase::Returning
-        | Phase::Verifying
-        | Phase::Succeeded
-        | Phase::UpToDate => {
-            Err(format!("{name} is {}: there is nothing to retry", run.phase.name()))
-        }
+        phase => Err(format!("{name} is {}: there is nothing to retry", phase.name())),
     }
 }
 

@@ -3,8 +3,11 @@
 //! [`Run`] is one rollout, [`ApplianceRun`] one appliance in it. [`Run::apply`] is the only way
 //! in which either changes; an event that cannot happen is an [`IllegalEvent`].
 
+mod acts;
 mod appliance;
 mod decide;
+mod phase;
+mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,9 +15,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use appliance::{
-    ApplianceRun, CallState, JobRecord, OpenAct, Phase, StageRecord, Transfer, UpgradeRecord,
-};
+pub use appliance::ApplianceRun;
+pub use phase::Phase;
+pub use record::{CallState, JobRecord, OpenAct, StageRecord, Transfer, UpgradeRecord};
 
 use crate::decision::Actor;
 use crate::event::{ApplianceChange, Change, Event, RolloutChange, Seq, StepDuration};

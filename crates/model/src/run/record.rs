@@ -1,0 +1,109 @@
+//! What is remembered of an appliance: open acts, transfers, the upgrade call.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Act, StagedHow};
+use crate::names::{FetchKey, SlotKey};
+use crate::ports::ProcessId;
+use crate::version::FirmwareVersion;
+
+/// An act whose outcome is not known (yet).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenAct {
+    /// Which act.
+    pub act: Act,
+    /// When its intent was written.
+    pub since: Timestamp,
+    /// The process of its command.
+    pub process: Option<ProcessId>,
+}
+
+/// A fetch job that we made or adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Its key.
+    pub key: FetchKey,
+    /// Whether we made it: only then its record is ours to remove.
+    pub ours: bool,
+    /// Whether it has ended without a firmware.
+    pub failed: bool,
+    /// Whether its record is gone.
+    pub removed: bool,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Bytes so far.
+    pub done: u64,
+    /// Bytes in all; 0 when unknown.
+    pub total: u64,
+}
+
+/// What is known of the image on its way into a slot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Fetch jobs, oldest first.
+    pub jobs: Vec<JobRecord>,
+    /// Transfers begun since the last `retry`.
+    pub attempts: u32,
+    /// The slot that a transfer of ours filled; not read again yet.
+    pub filled: Option<SlotKey>,
+    /// The slot that was read again and holds the target.
+    pub slot: Option<SlotKey>,
+    /// How it got there.
+    pub how: Option<StagedHow>,
+    /// Slots whose content is not the image.
+    pub bad_slots: Vec<SlotKey>,
+    /// How far the transfer is.
+    pub transfer: Option<Transfer>,
+}
+
+impl StageRecord {
+    /// The job that is waited for.
+    #[must_use]
+    pub fn live_job(&self) -> Option<&JobRecord> {
+        self.jobs.iter().rev().find(|job| !job.failed && !job.removed)
+    }
+
+    /// Records of ours that are still on the appliance.
+    pub fn records_left(&self) -> impl Iterator<Item = &JobRecord> {
+        self.jobs.iter().filter(|job| job.ours && !job.removed)
+    }
+}
+
+/// What is known of the upgrade call's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallState {
+    /// The intent is written; no reply yet, or the program died.
+    Open,
+    /// The appliance accepted it (2xx), or a person resolved it as done.
+    Accepted,
+    /// The reply was lost.
+    Lost,
+}
+
+/// An upgrade call from its intent on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpgradeRecord {
+    /// The slot.
+    pub slot: SlotKey,
+    /// When the intent was written.
+    pub intended_at: Timestamp,
+    /// The reply.
+    pub call: CallState,
+    /// The last look that is journalled.
+    pub last_look: Timestamp,
+    /// Whether watching had a gap longer than `timeouts.blind`.
+    pub gap: bool,
+    /// When the target was first seen selected for the next boot.
+    pub armed_at: Option<Timestamp>,
+    /// When the configured reboot was asked for.
+    pub reboot_at: Option<Timestamp>,
+    /// When a restart was seen.
+    pub restart_at: Option<Timestamp>,
+    /// The version after the return.
+    pub returned: Option<FirmwareVersion>,
+}
