@@ -290,6 +290,7 @@ impl Executor {
             next_task: 0,
             unwritten: std::collections::VecDeque::new(),
             asked: Vec::new(),
+            decided: Vec::new(),
             write_failures: 0,
             write_again_at: None,
             stops: 0,
