@@ -73,7 +73,7 @@ fn a_credential_is_a_plain_name_in_systemds_directory() {
 
 #[test]
 fn a_variable_and_a_command_are_looked_for() {
-    check_source(&PasswordSource::Env("CARGO_PKG_NAME".to_owned()), None).expect("readable");
+    check_source(&PasswordSource::Env("PATH".to_owned()), None).expect("readable");
     let unset = PasswordSource::Env("SPSFLEET_TEST_UNSET".to_owned());
     assert!(wrong(&unset, None).contains("SPSFLEET_TEST_UNSET"));
     let command = |word: &str| PasswordSource::Command(vec![word.to_owned(), "x".to_owned()]);

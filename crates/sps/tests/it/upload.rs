@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::Either;
 use model::Sha256Hex;
 use model::failure::FailureClass;
 use model::ports::Appliance;
@@ -81,11 +82,19 @@ async fn a_stuck_upload_is_given_up() {
         note.store(bytes, Ordering::SeqCst);
         clock.pass(59);
     });
+    // What is on its way into the buffers still moves for a moment.
     let time = async {
         server.scene.arrives(UPLOAD, 1).await;
-        caller.clock.pass(60);
+        loop {
+            caller.clock.pass(1);
+            tokio::task::yield_now().await;
+        }
     };
-    let (answer, ()) = futures::future::join(client.upload(&image, STALL, sent), time).await;
+    let (upload, time) = (client.upload(&image, STALL, sent), std::pin::pin!(time));
+    let answer = match futures::future::select(upload, time).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((never, _)) => never,
+    };
     let error = answer.expect_err("stuck");
     assert_eq!(error.class, FailureClass::OutcomeUnknown);
     assert!(error.detail.contains("did not move for 60s"), "{error}");
