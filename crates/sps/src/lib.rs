@@ -10,11 +10,6 @@
 //! - `classify`, `transport`: what an answer means, and what no answer means.
 //! - `wire`, `upload`, `date`, `words`: JSON, images, HTTP dates, other people's words.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "ApplianceError is the port's; failures are rare and not moved around"
-)]
-
 mod appliance;
 mod classify;
 mod client;

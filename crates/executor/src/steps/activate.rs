@@ -105,6 +105,11 @@ fn replied(context: &mut Context, reply: Result<TestReport, ApplianceError>) -> 
             context.outcome(ActKind::Upgrade, ActOutcome::ReplyLost, saw);
             Ok(())
         }
+        // Another administrator's lock, say: nothing is known of such answers, so look first.
+        FailureClass::Refused if !proves_refusal(&error) => {
+            context.outcome(ActKind::Upgrade, ActOutcome::ReplyLost, saw);
+            Ok(())
+        }
         FailureClass::CredentialsRefused
         | FailureClass::CredentialsWithheld
         | FailureClass::CredentialsUnavailable
@@ -118,6 +123,25 @@ fn replied(context: &mut Context, reply: Result<TestReport, ApplianceError>) -> 
             }
             Err(refused(STEP, FailureCode::UpgradeRefused, &error))
         }
+    }
+}
+
+/// Whether the answer is one that is known to be given before anything is done (contract:
+/// semantics.md, "Not done"; types: sps-api.md, section 2).
+fn proves_refusal(error: &ApplianceError) -> bool {
+    const TYPES: [&str; 6] = [
+        "FirmwareTestFailed",
+        "IncompleteRequestBodyError",
+        "ResourceNotFound",
+        "Unauthenticated",
+        "Unauthorized",
+        "UpgradeMessageMissing",
+    ];
+    let named = error.error_type.as_deref();
+    match error.status {
+        Some(401 | 403 | 411) => true,
+        Some(400) => named.is_some(),
+        _ => named.is_some_and(|named| TYPES.contains(&named)),
     }
 }
 

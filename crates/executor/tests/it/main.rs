@@ -3,6 +3,7 @@
 mod faults;
 mod fleets;
 mod gates;
+mod losses;
 mod prefixes;
 mod single;
 mod world;

@@ -297,3 +297,39 @@ async fn a_dead_program_and_a_lost_reply_without_effect_wait_for_a_person() {
     assert_eq!(world.run().await, DONE);
     world.check_all_upgraded();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_the_upgrade_call_that_nobody_documents_is_looked_into_first() {
+    for code in [409, 423, 418] {
+        let fault = Fault::Status {
+            code,
+            r#type: Some("ConfigurationLocked".to_owned()),
+            message: Some("locked by admin".to_owned()),
+            retry_after: None,
+            acts: false,
+        };
+        let faults =
+            FaultPlan::default().with(FaultRule::once("POST /api/firmware/upgrade", fault));
+        let world = World::new(vec![spec("a")], faults, |_| {}).await;
+        assert_eq!(world.run().await, DONE, "{code}: watched, seen to have done nothing, repeated");
+        world.check_all_upgraded();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_documented_refusal_of_the_upgrade_call_fails_at_once_in_its_own_words() {
+    let fault = Fault::Status {
+        code: 403,
+        r#type: Some("Unauthorized".to_owned()),
+        message: Some("the user may not upgrade".to_owned()),
+        retry_after: None,
+        acts: false,
+    };
+    let faults = FaultPlan::default().with(FaultRule::once("POST /api/firmware/upgrade", fault));
+    let world = World::new(vec![spec("a")], faults, |_| {}).await;
+    world.run().await;
+    let (code, text) = world.failure("a");
+    assert_eq!(code, FailureCode::UpgradeRefused);
+    assert!(text.contains("the user may not upgrade"), "{text}");
+    assert!(!world.state("a").is_down());
+}

@@ -85,7 +85,6 @@ impl Failed {
     }
 
     /// The reply, or what went wrong instead.
-    #[expect(clippy::result_large_err, reason = "it is the port's own error")]
     pub(super) fn read(&self, heard: Heard) -> Result<Reply, ApplianceError> {
         match heard {
             Heard::Answer { pace: Pace::CutAfter { bytes }, .. } if bytes < BODY_BYTES => {

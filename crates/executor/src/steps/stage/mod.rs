@@ -7,6 +7,7 @@ mod upload;
 use std::time::Duration;
 
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, FailureCode, StagedHow, Step};
+use model::failure::ApplianceError;
 use model::hold::HoldReason;
 use model::names::SlotKey;
 use model::observed::{FetchJob, Slot, describe_slots};
@@ -18,6 +19,7 @@ use super::cleanup::{remove_left, remove_record};
 use super::context::{Context, Deadline};
 use super::preflight::check_jobs;
 use super::{Done, fail, hold, questions};
+use crate::pacing;
 use fetch::FetchEnd;
 
 const STEP: Step = Step::Stage;
@@ -27,6 +29,9 @@ const TWO_READS: Duration = Duration::from_secs(10);
 
 /// Transfers in all before staging is a failure (contract: "three jobs at most").
 const TRANSFERS: u32 = 3;
+
+/// How often a slot that is to make room is asked to be deleted, when replies are lost.
+const DELETES: u32 = 3;
 
 /// The pause before the second and the third transfer.
 const BETWEEN_TRANSFERS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
@@ -222,21 +227,31 @@ async fn make_room(context: &mut Context, slots: &[Slot], deadline: Deadline) ->
     let version =
         delete.content.as_ref().map(|content| content.version.clone()).unwrap_or_default();
     let key = delete.key.clone();
-    let act = Act::DeleteSlot { key: key.clone(), version };
-    context.intend(act).await.map_err(hold)?;
-    let reply = context.port.delete_slot(&key).await;
-    let found = context.ask(STEP, deadline, questions::slot(&key)).await?;
-    if found.content.is_none() {
-        let done = ActOutcome::Done { job: None, slot: None };
-        context.outcome(ActKind::DeleteSlot, done, "the slot is empty");
-        return Ok(());
+    let mut tries = 0;
+    loop {
+        let act = Act::DeleteSlot { key: key.clone(), version: version.clone() };
+        context.intend(act).await.map_err(hold)?;
+        let reply = context.port.delete_slot(&key).await;
+        let found = context.ask(STEP, deadline, questions::slot(&key)).await?;
+        let Some(content) = found.content else {
+            let done = ActOutcome::Done { job: None, slot: None };
+            context.outcome(ActKind::DeleteSlot, done, "the slot is empty");
+            return Ok(());
+        };
+        let again = reply.as_ref().is_err_and(ApplianceError::is_passing);
+        let saw = match reply {
+            Ok(()) => "the slot still holds a firmware".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        context.outcome(ActKind::DeleteSlot, ActOutcome::NotDone, saw.clone());
+        tries += 1;
+        // Only the very firmware that was to go may be deleted, however often it is asked for.
+        if !again || content.version != version || tries == DELETES {
+            let text = format!("slot {key} could not be emptied: {saw}");
+            return Err(fail(STEP, FailureCode::NoEmptySlot, text));
+        }
+        context.sleep(pacing::back_off(tries, &context.shared.random)).await;
     }
-    let saw = match reply {
-        Ok(()) => "the slot still holds a firmware".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    context.outcome(ActKind::DeleteSlot, ActOutcome::NotDone, saw.clone());
-    Err(fail(STEP, FailureCode::NoEmptySlot, format!("slot {key} could not be emptied: {saw}")))
 }
 
 /// Looks what became of an act whose outcome an earlier process or a lost reply left open.
