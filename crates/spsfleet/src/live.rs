@@ -127,7 +127,7 @@ pub(crate) fn what_to_type(run: &Run, database: &Path, paint: Paint) -> Vec<Stri
     if run.aborted {
         return lines;
     }
-    if run.pause.is_some() || run.breach.is_some() {
+    if !run.has_ended() && (run.pause.is_some() || run.breach.is_some()) {
         add("let it go on:", format!("spsfleet resume {name} {state}"));
     }
     for appliance in of(&|phase| phase == Phase::Unknown).iter().take(3) {

@@ -116,15 +116,22 @@ pub(crate) fn verdict(run: &Run, timeline: &Timeline, paint: Paint) -> String {
         words::count(run.appliances.len(), "appliance"),
         run.plan.firmware.version
     )];
-    for phase in [Phase::Failed, Phase::Skipped, Phase::SetAside, Phase::Held, Phase::Unknown] {
+    let told = [
+        Phase::Failed,
+        Phase::Skipped,
+        Phase::SetAside,
+        Phase::Held,
+        Phase::Attended,
+        Phase::Unknown,
+    ];
+    for phase in told {
         if let number @ 1.. = count(phase) {
             parts.push(format!("{number} {}", phase.name()));
         }
     }
-    let unfinished = run.appliances.values().filter(|m| {
-        !m.phase.is_terminal() && !matches!(m.phase, Phase::SetAside | Phase::Held | Phase::Unknown)
-    });
-    if let number @ 1.. = unfinished.count() {
+    let others = run.appliances.values().map(|member| member.phase);
+    let others = others.filter(|phase| !phase.is_upgraded() && !told.contains(phase));
+    if let number @ 1.. = others.count() {
         parts.push(format!("{number} not finished"));
     }
     let (style, word) = match run.state(false) {

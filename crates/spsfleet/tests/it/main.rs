@@ -1,0 +1,8 @@
+//! The program from outside: its real binary, by exit code, standard output and standard error.
+
+mod ask;
+mod check;
+mod decide;
+mod demo;
+mod roll;
+mod support;
