@@ -97,6 +97,39 @@ async fn an_upload_that_was_cut_off_is_sent_again() {
     assert_eq!(world.ledger().count("a", "POST /api/upload/firmware"), 2);
 }
 
+/// A dead process does not know how much of the image it had sent. The next one waits no longer
+/// for the slot to appear than a transfer may stand still.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_a_dead_process_left_is_awaited_as_long_as_a_stall() {
+    let faults = FaultPlan::default()
+        .where_("*", Behaviour::NoFetch {})
+        .with(FaultRule::once("POST /api/upload/firmware", Fault::Reset));
+    let world = World::new(vec![spec("a")], faults, |plan| {
+        plan.firmware.upload = Some(Image { path: IMAGE.to_owned(), size: SIZE });
+        plan.timeouts.stall = SignedDuration::from_secs(20);
+    })
+    .await;
+    let ending = world
+        .run_beside(|handle| async move {
+            let mut events = handle.subscribe();
+            while !format!("{:?}", events.recv().await.expect("an event").change)
+                .contains("ReplyLost")
+            {}
+            handle.stop();
+        })
+        .await;
+    assert_eq!(ending, Ending::Interrupted);
+    assert!(world.state("a").open.is_some(), "whether it arrived is not known");
+    let began = world.ports.clock.now();
+    assert_eq!(world.run().await, DONE);
+    world.check_all_upgraded();
+    let events = world.journal.all();
+    let told = |event: &&model::event::Event| format!("{:?}", event.change).contains("NotDone");
+    let waited = events.iter().find(told).expect("it was not done").at.duration_since(began);
+    assert!(waited < SignedDuration::from_mins(1), "{waited:#}");
+    assert_eq!(world.ledger().count("a", "POST /api/upload/firmware"), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stuck_and_failed_fetches_are_asked_for_again_three_times_at_most() {
     for (behaviour, good) in [

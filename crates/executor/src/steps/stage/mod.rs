@@ -205,10 +205,15 @@ async fn job_failed(
 /// Another transfer is allowed, after a pause that grows.
 async fn before_transfer(context: &mut Context, deadline: Deadline) -> Done {
     let begun = context.run.stage.attempts;
-    if begun >= TRANSFERS || context.left(deadline).is_zero() {
-        let last =
-            context.run.last_error.clone().unwrap_or_else(|| "no reason is known".to_owned());
-        let text = format!("after {begun} tries the image is in no slot; the last one: {last}");
+    let over = context.left(deadline).is_zero();
+    if begun >= TRANSFERS || over {
+        let tries = if begun == 1 { "1 try".to_owned() } else { format!("{begun} tries") };
+        let limit = context.plan.timeouts.stage;
+        let time =
+            if over { format!(", and the {limit:#} for staging are over") } else { String::new() };
+        let last = context.run.last_error.as_ref().map(|why| format!("; the last one: {why}"));
+        let text =
+            format!("after {tries} the image is in no slot{time}{}", last.unwrap_or_default());
         return Err(fail(STEP, FailureCode::StageFailed, text));
     }
     if let Some(pause) = (begun as usize).checked_sub(1).and_then(|n| BETWEEN_TRANSFERS.get(n)) {

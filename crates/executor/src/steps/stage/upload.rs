@@ -133,6 +133,8 @@ pub(super) async fn observe(
     deadline: Deadline,
 ) -> Done {
     let began = context.monotonic();
+    // Whoever allows a transfer less time to stand still allows an installation no more.
+    let patience = patience.min(unsigned(context.plan.timeouts.stall));
     let until = Deadline((began + patience).min(deadline.0));
     loop {
         let slots = context.ask(step, deadline, questions::slots()).await?;
