@@ -137,14 +137,20 @@ impl Files {
     ///
     /// # Errors
     /// When a file cannot be read at all, or the plan breaks a rule of ours.
-    pub(crate) async fn plan(&self, rollout: &Path) -> anyhow::Result<Looked<Planned>> {
+    pub(crate) async fn plan(
+        &self,
+        rollout: &Path,
+        look_at_files: bool,
+    ) -> anyhow::Result<Looked<Planned>> {
         let (fleet, rollout) = self.sources(Some(rollout))?;
         let planned = blocking(move || {
             let read = planner::read(fleet.clone(), rollout.clone());
-            let planned = read.and_then(|inputs| planner::plan(&inputs, &look(&inputs, true)));
+            let planned =
+                read.and_then(|inputs| planner::plan(&inputs, &look(&inputs, look_at_files)));
             planned
                 .map(|plan| {
-                    let remarks = remarks(plan.appliances.values().map(AsRef::as_ref));
+                    let appliances = plan.appliances.values().map(AsRef::as_ref);
+                    let remarks = if look_at_files { remarks(appliances) } else { Vec::new() };
                     Planned { plan: Arc::new(plan), remarks }
                 })
                 .map_err(|faults| Box::new(Faulty { faults, fleet, rollout }))

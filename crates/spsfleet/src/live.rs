@@ -7,6 +7,8 @@ use model::event::{ApplianceChange, Change, Event};
 use model::run::{Phase, Run};
 
 use crate::printer::{Paint, Printer, Style, width};
+use crate::view::events::Told;
+use crate::view::table::{NARROWEST, wrap};
 use crate::view::{events, status, words};
 
 /// Shows events as they come.
@@ -43,20 +45,36 @@ impl Live {
             matches!(event.change, Change::Appliance(_, ApplianceChange::Progress { .. }));
         if told.main {
             self.hide_counts();
-            let paint = self.printer.talk;
-            let time = paint.on(Style::Dim, &words::time_of_day(event.at));
-            let text = paint.on(told.style, &told.text);
-            match &event.change {
-                Change::Appliance(name, _) => {
-                    let name = format!("{name:<width$}", width = self.name_width);
-                    self.printer.say(&format!("{time}  {}  {text}", paint.on(Style::Bold, &name)));
-                }
-                Change::Rollout(_) => self.printer.say(&format!("{time}  {text}")),
-            }
+            self.print(event, &told);
         }
         if !progress || self.counts_shown {
             self.show_counts();
         }
+    }
+
+    fn print(&self, event: &Event, told: &Told) {
+        let paint = self.printer.talk;
+        let name = match &event.change {
+            Change::Appliance(name, _) => {
+                format!("{name:<width$}  ", width = self.name_width)
+            }
+            Change::Rollout(_) => String::new(),
+        };
+        let time = words::time_of_day(event.at);
+        let indent = time.len() + 2 + name.chars().count();
+        // One change, one line, unless it is read on a terminal.
+        let lines = if self.printer.talk_is_terminal {
+            wrap(&told.text, width().saturating_sub(indent + 1).max(NARROWEST))
+        } else {
+            vec![told.text.clone()]
+        };
+        let text: Vec<String> = lines.iter().map(|line| paint.on(told.style, line)).collect();
+        self.printer.say(&format!(
+            "{}  {}{}",
+            paint.on(Style::Dim, &time),
+            paint.on(Style::Bold, &name),
+            text.join(&format!("\n{}", " ".repeat(indent)))
+        ));
     }
 
     /// Some events were missed, since they came faster than they could be shown.

@@ -135,7 +135,9 @@ fn show_the_rest(events: &mut Receiver<Event>, live: &mut Live) {
 
 fn say_what_to_type(live: &mut Live, database: &Path, context: &Context) {
     if live.begins_to_wait() {
-        let lines = what_to_type(live.run(), database, context.printer.talk);
+        // The other terminal may be in another folder.
+        let database = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
+        let lines = what_to_type(live.run(), &database, context.printer.talk);
         if !lines.is_empty() {
             live.say(&format!(
                 "waiting for a person; in another terminal:\n  {}",

@@ -256,7 +256,7 @@ async fn roll_out(
     (fleet, rollout): &(PathBuf, PathBuf),
     random: &Random,
 ) -> anyhow::Result<Exit> {
-    let planned = match Files::at(fleet.clone()).plan(rollout).await? {
+    let planned = match Files::at(fleet.clone()).plan(rollout, true).await? {
         Ok(planned) => planned,
         Err(faulty) => {
             faulty.say(context.printer);
@@ -275,18 +275,15 @@ async fn roll_out(
 }
 
 fn what_next(context: &Context, folder: &Folder) {
-    let dir = folder.path().display();
     let paint = context.printer.talk;
     let lines = [
-        ("what is:", format!("spsfleet status --state {dir}/demo.db")),
-        ("what happened:", format!("spsfleet events --state {dir}/demo.db")),
-        ("what was planned:", format!("spsfleet plan --fleet {dir}/fleet.yaml {dir}/rollout.yaml")),
+        format!("cd {}", folder.path().display()),
+        "spsfleet status --state demo.db".to_owned(),
+        "spsfleet events --state demo.db".to_owned(),
+        "spsfleet plan --fleet fleet.yaml rollout.yaml".to_owned(),
     ];
-    let mut text = String::from("\nNow try\n");
-    for (what, command) in lines {
-        text.push_str(&format!("  {what:<18} {}\n", paint.on(Style::Bold, &command)));
-    }
-    context.printer.say(&text);
+    let lines = lines.map(|line| format!("  {}\n", paint.on(Style::Bold, &line)));
+    context.printer.say(&format!("\nNow try\n{}", lines.concat()));
 }
 
 #[cfg(test)]

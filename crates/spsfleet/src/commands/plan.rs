@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// The rollout.
     #[arg(value_name = "ROLLOUT")]
     rollout: PathBuf,
+    /// Looks at no other file: no image, CA or password.
+    #[arg(long)]
+    no_files: bool,
     /// How it is printed: text or json.
     #[arg(
         long,
@@ -33,7 +36,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let printer = context.printer;
-    let planned = match args.files.plan(&args.rollout).await? {
+    let planned = match args.files.plan(&args.rollout, !args.no_files).await? {
         Ok(planned) => planned,
         Err(faulty) => {
             faulty.say(printer);

@@ -57,7 +57,7 @@ enum Standing {
 
 /// Runs the command.
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let Planned { plan, remarks } = match args.files.plan(&args.rollout).await? {
+    let Planned { plan, remarks } = match args.files.plan(&args.rollout, true).await? {
         Ok(planned) => planned,
         Err(faulty) => {
             faulty.say(context.printer);

@@ -28,8 +28,8 @@ pub(crate) struct Table {
 
 /// Between two columns.
 const GAP: usize = 2;
-/// The last column is never narrower than this, whatever the terminal is.
-const NARROWEST: usize = 24;
+/// Wrapped text is never narrower than this, whatever the terminal is.
+pub(crate) const NARROWEST: usize = 24;
 
 impl Table {
     /// An empty table.
