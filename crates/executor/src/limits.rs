@@ -48,10 +48,11 @@ impl RequestLimit {
     #[must_use]
     pub fn new(per_second: u32, clock: &Arc<dyn Clock>) -> Self {
         let per_second = per_second.max(1);
-        // The bucket and its refill together must not exceed the limit in any one second. The
+        // The bucket and its refill together must not exceed the limit in any one second, and
+        // requests that were sent in time may arrive together: a fifth is left for that. The
         // bucket lets a timer that only knows milliseconds still reach high rates.
-        let burst = (per_second / 16).max(1);
-        let refill = (per_second - burst).max(1);
+        let burst = (per_second / 20).max(1);
+        let refill = (per_second * 3 / 4).clamp(1, (per_second - burst).max(1));
         let period = Duration::from_secs(1) / refill;
         let quota = Quota::with_period(period)
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
