@@ -88,6 +88,15 @@ pub enum Error {
         /// The database.
         path: PathBuf,
     },
+    /// SQLite cannot open the file: mostly because its folder cannot be written.
+    #[error(
+        "{}: it cannot be opened; its folder must be writable even for reading (a copy made by `db backup` can be read anywhere)",
+        path.display()
+    )]
+    NotOpened {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another program holds SQLite's own lock.
     #[error("{}: another program keeps the database locked; close it", path.display())]
     Busy {
@@ -189,6 +198,7 @@ impl Error {
             Some(SQLITE_PERM | SQLITE_AUTH) => Self::Permission { path: path_buf },
             Some(SQLITE_BUSY | SQLITE_LOCKED) => Self::Busy { path: path_buf },
             Some(SQLITE_READONLY) => Self::ReadOnly { path: path_buf },
+            Some(SQLITE_CANTOPEN) => Self::NotOpened { path: path_buf },
             Some(SQLITE_CORRUPT) => Self::Damaged { path: path_buf, detail: detail() },
             Some(SQLITE_FULL) => Self::Full { path: path_buf },
             Some(SQLITE_NOTADB) => Self::NotADatabase { path: path_buf },
@@ -214,6 +224,7 @@ const SQLITE_LOCKED: i32 = 6;
 const SQLITE_READONLY: i32 = 8;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
+const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_AUTH: i32 = 23;
 const SQLITE_NOTADB: i32 = 26;
 

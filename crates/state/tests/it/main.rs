@@ -2,6 +2,8 @@
 
 mod conformance;
 mod files;
+mod history;
 mod reads;
 mod sample;
+mod storage;
 mod writes;
