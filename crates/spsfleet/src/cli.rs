@@ -12,7 +12,8 @@ use crate::printer::ColorWhen;
     name = "spsfleet",
     version,
     after_help = "Start here:\n  spsfleet demo\n\nExit codes: 0 done, 1 could not go on or aborted, 2 usage or invalid file, 3 held, \
-                  4 finished but not all upgraded, 5 no daemon, 6 not permitted, 130 interrupted"
+                  4 finished but not all upgraded, 5 no daemon, 6 not permitted, 130 interrupted\n\n\
+                  SPSFLEET_LOG sets what is logged to standard error, such as `debug`"
 )]
 pub(crate) struct Cli {
     /// When output is coloured: auto (on a terminal, unless `NO_COLOR` is set), always, never.

@@ -20,16 +20,17 @@ impl Folder {
         purpose: &str,
         random: &Random,
     ) -> anyhow::Result<Self> {
-        let path = match wanted {
-            Some(path) => std::path::absolute(path)?,
+        let (path, may_be_there) = match wanted {
+            Some(path) => (std::path::absolute(path)?, true),
             None => {
                 let number = format!("{:08x}", random.below(1 << 32));
-                std::env::temp_dir().join(format!("spsfleet-{purpose}-{number}"))
+                // Others write there too: a folder that is there already is not ours.
+                (std::env::temp_dir().join(format!("spsfleet-{purpose}-{number}")), false)
             }
         };
         // Only its owner may look into it: a database and a password come to lie there.
         fs::DirBuilder::new()
-            .recursive(true)
+            .recursive(may_be_there)
             .mode(0o700)
             .create(&path)
             .with_context(|| format!("making the folder {}", path.display()))?;

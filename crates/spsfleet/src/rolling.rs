@@ -19,7 +19,7 @@ use crate::live::{Live, what_to_type};
 use crate::printer::width;
 use crate::signals::Signals;
 use crate::view::report::{self, Timeline};
-use crate::{database, wiring};
+use crate::{coded, database, wiring};
 
 /// What is run, and how.
 pub(crate) struct Rolling {
@@ -61,7 +61,7 @@ pub(crate) async fn roll(rolling: Rolling, context: &Context) -> anyhow::Result<
         tokio::select! {
             Some(ended) = running.join_next() => break ended,
             received = events.recv(), if more => {
-                more = take(received, &mut live, &journal, &id).await?;
+                more = take(received, &mut live, &journal, &id).await;
                 if more && stays {
                     say_what_to_type(&mut live, &database, context);
                 }
@@ -77,9 +77,12 @@ pub(crate) async fn roll(rolling: Rolling, context: &Context) -> anyhow::Result<
 
     let ending = ended.context("the executor broke off")?;
     let exit = ending.exit();
-    report(journal.reader(), &id, context).await?;
-    if advise {
-        say_what_to_type_next(journal.reader(), &id, &database, exit, context).await?;
+    // How the rollout ended is told by the exit code, whoever still listens.
+    if let Err(error) =
+        tell(journal.reader(), &id, &database, advise.then_some(exit), context).await
+        && coded::exit_of(&error).1
+    {
+        context.printer.warn(&format!("there is no report: {error:#}"));
     }
     drop(handle);
     if let Some(journal) = Arc::into_inner(journal) {
@@ -112,15 +115,17 @@ async fn take(
     live: &mut Live,
     journal: &SqliteJournal,
     id: &RolloutId,
-) -> anyhow::Result<bool> {
+) -> bool {
     match received {
         Ok(event) => live.show(&event),
-        Err(RecvError::Lagged(missed)) => {
-            live.catch_up(snapshot(journal.reader(), id).await?, missed);
-        }
-        Err(RecvError::Closed) => return Ok(false),
+        // Events came faster than they could be shown. Nothing of the rollout hangs on the view.
+        Err(RecvError::Lagged(missed)) => match snapshot(journal.reader(), id).await {
+            Ok(run) => live.catch_up(run, missed),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "the view is behind"),
+        },
+        Err(RecvError::Closed) => return false,
     }
-    Ok(true)
+    true
 }
 
 fn show_the_rest(events: &mut Receiver<Event>, live: &mut Live) {
@@ -147,10 +152,12 @@ fn say_what_to_type(live: &mut Live, database: &Path, context: &Context) {
     }
 }
 
-/// Prints what a rollout came to.
-pub(crate) async fn report(
+/// Prints what a rollout came to, and, when an exit code is given to go by, what a person can type.
+pub(crate) async fn tell(
     reader: &SqliteReader,
     id: &RolloutId,
+    database: &Path,
+    exit: Option<Exit>,
     context: &Context,
 ) -> anyhow::Result<()> {
     const PAGE: usize = 10_000;
@@ -167,22 +174,10 @@ pub(crate) async fn report(
     let printer = context.printer;
     printer.say("");
     printer.print(&report::text(&run, &timeline, &reasons, printer.data, width()))?;
-    Ok(())
-}
-
-/// Says what a person can type, when something can be done.
-pub(crate) async fn say_what_to_type_next(
-    reader: &SqliteReader,
-    id: &RolloutId,
-    database: &Path,
-    exit: Exit,
-    context: &Context,
-) -> anyhow::Result<()> {
-    let run = snapshot(reader, id).await?;
-    let lines = what_to_type(&run, database, context.printer.talk);
-    if matches!(exit, Exit::Held | Exit::Partial) && !lines.is_empty() {
-        let lines = lines.join("\n");
-        context.printer.say(&format!("\n{lines}\nthen run the same command again"));
+    if matches!(exit, Some(Exit::Held | Exit::Partial)) {
+        let mut lines = what_to_type(&run, database, printer.talk);
+        lines.push("then run the same command again".to_owned());
+        printer.say(&format!("\n{}", lines.join("\n")));
     }
     Ok(())
 }

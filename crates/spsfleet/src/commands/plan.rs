@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let shown = match args.output {
-        Output::Text => view::plan::text(&planned.plan, printer.data, width()),
+        Output::Text => view::plan::text(&planned.plan, usize::MAX, printer.data, width()),
         Output::Json => serde_json::to_string_pretty(&view::plan::document(&planned.plan))?,
     };
     printer.print(&shown)?;

@@ -12,7 +12,7 @@ use state::{SqliteJournal, SqliteReader};
 use crate::context::Context;
 use crate::inputs::{Files, Planned};
 use crate::printer::width;
-use crate::rolling::{Rolling, exit_of_ended, report, roll, say_what_to_type_next};
+use crate::rolling::{Rolling, exit_of_ended, roll, tell};
 use crate::{coded, confirm, database, system, view, wiring};
 
 /// Plans, asks, rolls out and reports, in the foreground. Run again with the same database it goes
@@ -77,9 +77,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             let exit = exit_of_ended(run);
             if let Some(journal) = journal {
                 context.printer.say(&format!("{} has ended:", run.plan.rollout));
-                report(journal.reader(), &run.id, context).await?;
-                say_what_to_type_next(journal.reader(), &run.id, &args.state, exit, context)
-                    .await?;
+                tell(journal.reader(), &run.id, &args.state, Some(exit), context).await?;
                 journal.close().await;
             }
             return Ok(exit);
@@ -198,10 +196,13 @@ fn changed(run: &Run, plan: &Plan) -> String {
     )
 }
 
+/// Of a larger wave only so many are shown before the question; `plan` shows all.
+const MOST_SHOWN: usize = 30;
+
 /// Shows the plan and asks.
 async fn accepted(plan: &Plan, args: &Args, context: &Context) -> anyhow::Result<bool> {
     let printer = context.printer;
-    printer.say(&view::plan::text(plan, printer.talk, width()));
+    printer.say(&view::plan::text(plan, MOST_SHOWN, printer.talk, width()));
     if args.yes {
         return Ok(true);
     }

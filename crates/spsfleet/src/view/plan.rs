@@ -14,8 +14,8 @@ pub(crate) fn document(plan: &Plan) -> Value {
     json!({ "schema": 1, "plan": plan })
 }
 
-/// The plan as text.
-pub(crate) fn text(plan: &Plan, paint: Paint, width: usize) -> String {
+/// The plan as text, with at most `shown` appliances of each wave.
+pub(crate) fn text(plan: &Plan, shown: usize, paint: Paint, width: usize) -> String {
     let mut text = format!(
         "{} to {}: {} in {}\n",
         paint.on(Style::Bold, plan.rollout.as_str()),
@@ -38,7 +38,7 @@ pub(crate) fn text(plan: &Plan, paint: Paint, width: usize) -> String {
             words::count(wave.appliances.len(), "appliance")
         ));
         let mut table = Table::new(["", "NAME", "ADDRESS", "SITE", "REMARKS"]);
-        for (number, name) in wave.appliances.iter().enumerate() {
+        for (number, name) in wave.appliances.iter().take(shown).enumerate() {
             let Some(appliance) = plan.appliances.get(name) else { continue };
             table.row([
                 styled(Style::Dim, format!("{:>3}", number + 1)),
@@ -49,6 +49,9 @@ pub(crate) fn text(plan: &Plan, paint: Paint, width: usize) -> String {
             ]);
         }
         text.push_str(&table.render(paint, width));
+        if let more @ 1.. = wave.appliances.len().saturating_sub(shown) {
+            text.push_str(&format!("     and {more} more; `spsfleet plan` shows all\n"));
+        }
     }
     if !plan.warnings.is_empty() {
         text.push('\n');

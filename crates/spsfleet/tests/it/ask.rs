@@ -53,3 +53,13 @@ fn what_is_not_there_is_named() {
     assert_eq!(done.code, 2);
     assert!(done.err.contains("this is no database"), "{}", done.err);
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let world = World::new();
+    assert_eq!(world.run_unread("--help"), Some(0));
+    let done = world.run("demo --appliances 1 --speed 5 --dir d");
+    assert_eq!(done.code, 4, "{}", done.err);
+    assert_eq!(world.run_unread("events --state d/demo.db"), Some(0));
+    assert_eq!(world.run_unread("demo --appliances 1 --speed 5 --dir e"), Some(4));
+}

@@ -59,6 +59,23 @@ impl World {
         }
     }
 
+    /// Runs a command line whose output nobody reads.
+    #[expect(clippy::disallowed_methods, reason = "its output is closed before it is written")]
+    pub(crate) fn run_unread(&self, line: &str) -> Option<i32> {
+        let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("spsfleet"))
+            .args(line.split(' '))
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(ENVIRONMENT)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        child.wait().expect("it ends").code()
+    }
+
     /// Starts a command line that goes on by itself.
     #[expect(clippy::disallowed_methods, reason = "a process that is signalled while it runs")]
     pub(crate) fn start(&self, line: &str) -> Running {
@@ -135,6 +152,10 @@ impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.0.id()).expect("a pid");
         kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("signalled");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     pub(crate) fn wait(mut self) -> ExitStatus {
