@@ -63,7 +63,9 @@ pub(crate) async fn decide(
                 match wiring::send(&socket, &head.id, &args.reason, &decision, &key).await {
                     Ok(()) => {
                         let name = &head.name;
-                        context.printer.say(&format!("{verb}: taken up by the running {name}"));
+                        context.printer.say(&format!(
+                            "{verb}: taken by the process that runs this database, for {name}"
+                        ));
                         return Ok(Exit::Done);
                     }
                     // It may just be beginning or ending.

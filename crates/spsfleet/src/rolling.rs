@@ -44,8 +44,7 @@ pub(crate) async fn roll(rolling: Rolling, context: &Context) -> anyhow::Result<
     let handle = executor.handle();
     let mut events = handle.subscribe();
     let run = snapshot(journal.reader(), &id).await?;
-    let socket = database::socket_of(journal.reader().path());
-    let socket = wiring::serve(&socket, handle.clone(), &run).await;
+    let socket = wiring::serve(&journal, handle.clone(), &run, context).await;
     let socket = socket.inspect_err(|error| {
         context.printer.warn(&format!("decisions cannot reach this process: {error:#}"));
     });

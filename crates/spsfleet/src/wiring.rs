@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::context::Context;
 use crate::service::Running;
 use crate::spawn::SystemCommands;
-use crate::system;
+use crate::{database, system};
 
 /// The world as the executor sees it.
 pub(crate) fn ports(journal: Arc<SqliteJournal>, context: &Context) -> anyhow::Result<Ports> {
@@ -56,11 +56,17 @@ pub(crate) struct Serving {
     end: oneshot::Sender<()>,
 }
 
-/// Lets decisions reach a running rollout.
-pub(crate) async fn serve(socket: &Path, handle: Handle, run: &Run) -> anyhow::Result<Serving> {
-    let socket = Socket::bind(socket).await?;
+/// Lets decisions reach a running rollout, at a socket beside its journal.
+pub(crate) async fn serve(
+    journal: &Arc<SqliteJournal>,
+    handle: Handle,
+    run: &Run,
+    context: &Context,
+) -> anyhow::Result<Serving> {
+    let socket = Socket::bind(&database::socket_of(journal.reader().path())).await?;
     let (end, ended) = oneshot::channel();
-    let service = Arc::new(Running::new(handle, run));
+    let clock = context.clock.clone();
+    let service = Arc::new(Running::new(handle, run, Arc::clone(journal), clock));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let until = async { drop(ended.await) };

@@ -17,7 +17,7 @@ fn a_running_rollout_takes_a_pause_by_its_socket() {
     let paused =
         world.run_words(&["pause", "sim-7.5.1", "--state", "fleet.db", "--reason", "why not"]);
     assert_eq!((paused.code, paused.out.as_str()), (0, ""), "{}", paused.err);
-    assert_eq!(paused.err, "pause: taken up by the running sim-7.5.1\n");
+    assert_eq!(paused.err, "pause: taken by the process that runs this database, for sim-7.5.1\n");
     assert_eq!(running.wait().code(), Some(3), "{}", world.read("started.log"));
     let status = world.status("fleet.db");
     assert_eq!(status["rollouts"][0]["state"], "paused");
@@ -51,4 +51,34 @@ fn what_cannot_be_decided_says_why() {
     let resumed = world.run("resume sim-7.5.1 --state fleet.db");
     assert_eq!(resumed.code, 1);
     assert!(resumed.err.contains("has ended"), "{}", resumed.err);
+}
+
+#[test]
+fn another_rollout_of_a_database_in_use_can_be_decided() {
+    let world = World::new();
+    let faults = "behaviours: [{ appliance: nyc-1, does: { test_fails: { summary: 'no room' } } }]";
+    let _sim = world.simulate(faults);
+    let all = world.read("sim/rollout.yaml");
+    let only = |name: &str, site: &str| {
+        all.replace("name: sim-7.5.1", &format!("name: {name}"))
+            .replace("{ all: true }", &format!("{{ sites: [{site}] }}"))
+    };
+    world.write("sim/west.yaml", &only("west", "nyc"));
+    world.write(
+        "sim/rollout.yaml",
+        &only("east", "ams").replace("unavailable: 3", "unavailable: 1"),
+    );
+    let west = world.run("run --yes --fleet sim/fleet.yaml --state fleet.db sim/west.yaml");
+    assert!(matches!(west.code, 3 | 4), "{}", west.err);
+    let east = world.start(RUN);
+    world.wait_for("the socket", || world.path("fleet.db.sock").exists());
+    let retried = world.run("retry west --failed --state fleet.db");
+    assert_eq!(retried.code, 0, "{}", retried.err);
+    assert!(retried.err.ends_with("for west\n"), "{}", retried.err);
+    let refused = world.run("resolve west nyc-1 done --state fleet.db");
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("nothing to resolve"), "{}", refused.err);
+    assert_eq!(east.wait().code(), Some(0), "{}", world.read("started.log"));
+    let events = world.run("events west --state fleet.db").out;
+    assert!(events.contains("retry by "), "{events}");
 }
