@@ -118,7 +118,7 @@ impl Watcher {
             self.journalled = Some(now);
             let saw = match sight {
                 Sight::Down(saw) | Sight::Odd(saw) => saw.clone(),
-                Sight::Up(version) => format!("it runs {version}"),
+                Sight::Up(version) => format!("it answers, last read as running {version}"),
                 Sight::Blocked(error) => error.to_string(),
             };
             context.record(ApplianceChange::Looked { saw });
