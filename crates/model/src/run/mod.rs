@@ -242,10 +242,17 @@ impl Run {
 
     /// Takes over a new plan: members that have not begun may come, go and move.
     fn replan(&mut self, plan: &Arc<Plan>, at: Timestamp) -> Result<(), String> {
-        for (name, run) in &self.appliances {
-            if !plan.appliances.contains_key(name) && run.has_begun() {
-                return Err(format!("{name} has begun and is missing from the new plan"));
-            }
+        let begun = || self.appliances.iter().filter(|(_, run)| run.has_begun());
+        if plan.firmware.version != self.plan.firmware.version
+            && let Some((name, _)) = begun().next()
+        {
+            return Err(format!(
+                "{name} has begun its way to {}; another version needs another rollout",
+                self.plan.firmware.version
+            ));
+        }
+        if let Some((name, _)) = begun().find(|(name, _)| !plan.appliances.contains_key(*name)) {
+            return Err(format!("{name} has begun and is missing from the new plan"));
         }
         self.appliances.retain(|name, _| plan.appliances.contains_key(name));
         for name in plan.appliances.keys() {
@@ -253,7 +260,19 @@ impl Run {
         }
         self.plan = Arc::clone(plan);
         self.finished = false;
+        let over = |name: &WaveName| {
+            let wave = plan.waves.iter().find(|wave| wave.name == *name);
+            wave.is_some_and(|wave| wave.appliances.iter().all(|of| self.is_over(of)))
+        };
+        let finished = self.waves_finished.iter().filter(|name| over(name)).cloned().collect();
+        self.waves_finished = finished;
+        self.waves_started.retain(|name| plan.waves.iter().any(|wave| wave.name == *name));
+        self.counted.retain(|name| plan.appliances.contains_key(name));
         Ok(())
+    }
+
+    fn is_over(&self, name: &ApplianceName) -> bool {
+        self.appliances.get(name).is_some_and(|run| run.phase.is_terminal())
     }
 
     /// The state in one word. `halted` says that the journal cannot be written.

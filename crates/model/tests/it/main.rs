@@ -272,6 +272,34 @@ fn what_cannot_be_told_is_resolved_by_a_person_only() {
 }
 
 #[test]
+fn a_new_plan_may_change_what_has_not_begun_and_nothing_else() {
+    let replanned = |plan: Plan| {
+        let actor = Actor { uid: 0, name: "root".to_owned(), pid: 1 };
+        Change::Rollout(RolloutChange::Replanned { plan: Arc::new(plan), actor })
+    };
+    let other_target = || {
+        let mut other = (*plan()).clone();
+        other.firmware.version = version("7.5.2");
+        other
+    };
+    let mut fresh = Log::new();
+    fresh.append(replanned(other_target())).expect("nothing has begun");
+    assert_eq!(fresh.run.plan.firmware.version, version("7.5.2"));
+
+    let mut begun = Log::called();
+    let refused = begun.append(replanned(other_target())).expect_err("a is on its way");
+    assert!(refused.contains("another version needs another rollout"), "{refused}");
+    let mut without = (*plan()).clone();
+    without.appliances.clear();
+    without.waves.clear();
+    assert!(begun.append(replanned(without)).is_err(), "a cannot vanish");
+    let mut wider = (*plan()).clone();
+    wider.limits.unavailable = 5;
+    begun.append(replanned(wider)).expect("limits may change");
+    assert!(begun.a().is_down(), "what is known of it is kept");
+}
+
+#[test]
 fn a_step_goes_on_from_its_old_start() {
     let mut log = Log::new();
     log.ok(ApplianceChange::StepStarted(Step::Preflight));
