@@ -8,7 +8,7 @@ use model::hold::HoldReason;
 use model::names::ApplianceName;
 use model::run::{ApplianceRun, Phase, Run};
 
-use super::{limits_of, membership};
+use super::account::{limits_of, membership};
 
 /// The reason of every appliance that waits now.
 #[must_use]

@@ -1,0 +1,90 @@
+//! Keeps places, counts and queues up to date with what the fold says.
+
+use jiff::Timestamp;
+use model::names::ApplianceName;
+use model::run::{Phase, Run};
+use model::safety::{Membership, Occupancy};
+
+use super::Core;
+
+impl Core {
+    /// Brings counts and queues up to date with what the fold says of a member.
+    pub(super) fn account(&mut self, name: &ApplianceName, before: Option<Phase>) {
+        let Some((index, wave)) = self.places.get(name).copied() else { return };
+        let Some(run) = self.run.appliances.get(name) else { return };
+        let (takes, phase, retry_at) = (run.takes_places(), run.phase, run.retry_at);
+        if let Some(who) = membership(&self.run, name) {
+            if takes { self.occupancy.take(&who) } else { self.occupancy.free(&who) }
+        }
+        if let Some(left) = self.unfinished.get_mut(wave) {
+            match (before.is_some_and(Phase::is_terminal), phase.is_terminal()) {
+                (false, true) => *left = left.saturating_sub(1),
+                (true, false) => *left += 1,
+                (true, true) | (false, false) => {}
+            }
+        }
+        self.set_timer(index, retry_at.filter(|_| phase == Phase::SetAside));
+        self.wake(name);
+    }
+
+    pub(super) fn set_timer(&mut self, index: usize, at: Option<Timestamp>) {
+        if let Some(old) = self.timer_of.remove(&index) {
+            self.timers.remove(&(old, index));
+        }
+        if let Some(at) = at {
+            self.timer_of.insert(index, at);
+            self.timers.insert((at, index));
+        }
+    }
+
+    pub(super) fn recount(&mut self) {
+        self.unfinished = vec![0; self.run.plan.waves.len()];
+        for (name, run) in &self.run.appliances {
+            if let Some((_, wave)) = self.places.get(name)
+                && !run.phase.is_terminal()
+                && let Some(left) = self.unfinished.get_mut(*wave)
+            {
+                *left += 1;
+            }
+        }
+    }
+
+    pub(super) fn account_bystander(&mut self, name: &ApplianceName) {
+        let dark = self.run.dark_bystanders.contains(name);
+        if let Some(who) = membership(&self.run, name) {
+            if dark { self.occupancy.take(&who) } else { self.occupancy.free(&who) }
+        }
+    }
+
+    pub(super) fn wake(&mut self, name: &ApplianceName) {
+        if let Some((index, _)) = self.places.get(name) {
+            self.eager.insert(*index);
+        }
+    }
+}
+
+/// Who counts where when it is down.
+pub(super) fn membership(run: &Run, name: &ApplianceName) -> Option<Membership> {
+    let (appliance, rollout) = match run.plan.appliances.get(name) {
+        Some(member) => (member, Some(run.id.clone())),
+        None => (run.plan.bystanders.get(name)?, None),
+    };
+    let (site, group) = (appliance.site.clone(), appliance.group.clone());
+    Some(Membership { name: name.clone(), rollout, site, group })
+}
+
+/// The limits of a rollout's plan.
+pub(super) fn limits_of(run: &Run) -> Occupancy {
+    let plan = &run.plan;
+    let mut occupancy = Occupancy::default();
+    occupancy.limit_rollout(&run.id, plan.limits.unavailable);
+    for (site, limits) in &plan.sites {
+        if let Some(limit) = limits.unavailable {
+            occupancy.limit_site(site, limit);
+        }
+    }
+    for (group, limit) in &plan.groups {
+        occupancy.limit_group(group, *limit);
+    }
+    occupancy
+}
