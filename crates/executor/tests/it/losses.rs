@@ -111,3 +111,27 @@ async fn a_clock_that_jumps_between_two_processes_uses_up_no_more_than_the_whole
     assert_eq!(world.run().await, DONE, "it is back, whatever the clock says");
     world.check_all_upgraded();
 }
+
+#[tokio::test(start_paused = true)]
+async fn transfers_that_our_own_deaths_cut_off_are_no_failed_tries() {
+    let faults = FaultPlan::default().where_("a", Behaviour::NoFetch {});
+    let world = World::new(vec![spec("a")], faults, |plan| {
+        plan.firmware.upload = Some(Image { path: IMAGE.to_owned(), size: SIZE });
+    })
+    .await;
+    for _ in 0..5 {
+        let executor = world.load(executor::Options::default()).await;
+        let mut events = executor.handle().subscribe();
+        let begun = async move {
+            while !format!("{:?}", events.recv().await.expect("an event").change)
+                .contains("Intended(Upload")
+            {}
+        };
+        tokio::select! {
+            _ = executor.run() => panic!("it cannot have ended"),
+            () = begun => {}
+        }
+    }
+    assert_eq!(world.run().await, DONE);
+    world.check_all_upgraded();
+}

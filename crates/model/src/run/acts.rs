@@ -44,7 +44,7 @@ impl ApplianceRun {
             Act::StartFetch { .. } | Act::Upload { .. } => self.stage.attempts += 1,
             Act::DeleteFetch { .. } | Act::DeleteSlot { .. } => {}
         }
-        self.open = Some(OpenAct { act: act.clone(), since: at, process: None });
+        self.open = Some(OpenAct { act: act.clone(), since: at, process: None, lost: false });
         Ok(())
     }
 
@@ -65,10 +65,16 @@ impl ApplianceRun {
                 self.open = None;
             }
             ActOutcome::NotDone => {
+                if matches!(kind, ActKind::StartFetch | ActKind::Upload) && !open.lost {
+                    self.stage.attempts = self.stage.attempts.saturating_sub(1);
+                }
                 self.not_done(kind, at);
                 self.open = None;
             }
             ActOutcome::ReplyLost => {
+                if let Some(open) = &mut self.open {
+                    open.lost = true;
+                }
                 if kind == ActKind::Upgrade {
                     self.upgrade_mut()?.call = CallState::Lost;
                     self.enter(Phase::Returning, at);

@@ -17,6 +17,9 @@ pub struct OpenAct {
     pub since: Timestamp,
     /// The process of its command.
     pub process: Option<ProcessId>,
+    /// Whether the reply was lost while the program lived, not with the program.
+    #[serde(default)]
+    pub lost: bool,
 }
 
 /// A fetch job that we made or adopted.
@@ -46,7 +49,8 @@ pub struct Transfer {
 pub struct StageRecord {
     /// Fetch jobs, oldest first.
     pub jobs: Vec<JobRecord>,
-    /// Transfers begun since the last `retry`.
+    /// Transfers begun since the last `retry`; those that our own death cut off, or that were
+    /// refused before they began, do not count.
     pub attempts: u32,
     /// The slot that a transfer of ours filled; not read again yet.
     pub filled: Option<SlotKey>,

@@ -39,6 +39,7 @@ const BETWEEN_TRANSFERS: [Duration; 2] = [Duration::from_secs(5), Duration::from
 pub(super) async fn stage(context: &mut Context) -> Done {
     let deadline = context.step_deadline(context.plan.timeouts.stage);
     settle_open(context, STEP, deadline).await?;
+    let mut asked = 0;
     loop {
         let slots = context.ask(STEP, deadline, questions::slots()).await?;
         if let Some((slot, how)) = ours(context, &slots) {
@@ -57,7 +58,8 @@ pub(super) async fn stage(context: &mut Context) -> Done {
                 if let Some(slot) = adoptable(context, &slots, &jobs, deadline).await? {
                     return finish(context, slot, StagedHow::Adopted, deadline).await;
                 }
-                before_transfer(context, deadline).await?;
+                before_transfer(context, asked, deadline).await?;
+                asked += 1;
                 make_room(context, &slots, deadline).await?;
                 match source(context, fetches)? {
                     Source::Upload(image) => {
@@ -202,8 +204,8 @@ async fn job_failed(
     }
 }
 
-/// Another transfer is allowed, after a pause that grows.
-async fn before_transfer(context: &mut Context, deadline: Deadline) -> Done {
+/// Another transfer is allowed, after a pause that grows. `asked`: how often this step has asked.
+async fn before_transfer(context: &mut Context, asked: usize, deadline: Deadline) -> Done {
     let begun = context.run.stage.attempts;
     let over = context.left(deadline).is_zero();
     if begun >= TRANSFERS || over {
@@ -216,7 +218,8 @@ async fn before_transfer(context: &mut Context, deadline: Deadline) -> Done {
             format!("after {tries} the image is in no slot{time}{}", last.unwrap_or_default());
         return Err(fail(STEP, FailureCode::StageFailed, text));
     }
-    if let Some(pause) = (begun as usize).checked_sub(1).and_then(|n| BETWEEN_TRANSFERS.get(n)) {
+    let before = asked.max(begun as usize).min(BETWEEN_TRANSFERS.len());
+    if let Some(pause) = before.checked_sub(1).and_then(|n| BETWEEN_TRANSFERS.get(n)) {
         let jitter = 0.75 + context.shared.random.unit() / 2.0;
         context.sleep(pause.mul_f64(jitter).min(context.left(deadline))).await;
     }
