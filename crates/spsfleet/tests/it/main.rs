@@ -2,7 +2,9 @@
 
 mod ask;
 mod check;
+mod db;
 mod decide;
 mod demo;
 mod roll;
+mod storage;
 mod support;
