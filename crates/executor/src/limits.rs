@@ -47,7 +47,7 @@ impl RequestLimit {
     /// At most `per_second` requests in any second.
     #[must_use]
     pub fn new(per_second: u32, clock: &Arc<dyn Clock>) -> Self {
-        let per_second = per_second.max(1);
+        let per_second = per_second.clamp(1, 1_000_000);
         // The bucket and its refill together must not exceed the limit in any one second, and
         // requests that were sent in time may arrive together: a fifth is left for that. The
         // bucket lets a timer that only knows milliseconds still reach high rates.

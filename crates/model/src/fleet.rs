@@ -86,10 +86,20 @@ pub struct Login {
 }
 
 impl Login {
-    /// Names this login definition without any secret: equal definitions share one identity.
+    /// Names this login definition without any secret: equal definitions share one identity, and
+    /// unequal ones never do.
     #[must_use]
     pub fn id(&self) -> CredentialId {
-        CredentialId::new(&format!("{} with {}", self.username, self.password))
+        let mut text = format!("{} with {}", self.username, self.password);
+        if let Some(method) = &self.method {
+            text.push_str(&format!(" by {method}"));
+        }
+        if let PasswordSource::Command(words) = &self.password {
+            // Arguments may be long or telling; their sum is enough to tell definitions apart.
+            let sum = Sha256Hex::of(words.join("\0").as_bytes());
+            text.push_str(&format!(" {:.8}", sum.as_str()));
+        }
+        CredentialId::new(&text)
     }
 }
 

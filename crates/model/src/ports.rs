@@ -106,10 +106,11 @@ impl Throttle for NoThrottle {
 pub struct Fingerprint(pub u16);
 
 impl Fingerprint {
-    /// The fingerprint of this password of this login definition at this appliance.
+    /// The fingerprint of this password of this login definition. It is the same at every
+    /// appliance: many different ones of one password would add up to what finds it.
     #[must_use]
-    pub fn of(appliance: &ApplianceName, credential: &CredentialId, password: &str) -> Self {
-        let text = format!("spsfleet\0{appliance}\0{credential}\0{password}");
+    pub fn of(credential: &CredentialId, password: &str) -> Self {
+        let text = format!("spsfleet\0{credential}\0{password}");
         let sum = Sha256Hex::of(text.as_bytes());
         Self(u16::from_str_radix(&sum.as_str()[..4], 16).unwrap_or_default())
     }

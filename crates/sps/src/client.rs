@@ -215,7 +215,7 @@ impl SpsAppliance {
         let password = password.map_err(|error| unavailable(Chain(&error).to_string()))?;
         let secret = password.expose_secret();
         let credential = self.login.id();
-        let print = Fingerprint::of(&self.name, &credential, secret);
+        let print = Fingerprint::of(&credential, secret);
         let attempt = self.gate.admit(&self.name, &credential, print).await;
         let attempt = attempt.map_err(|withheld| {
             asked.fail(FailureClass::CredentialsWithheld, withheld.to_string())

@@ -273,6 +273,18 @@ impl Core {
         who.map_or(Err(HoldReason::Paused), |who| self.occupancy.may_go_down(&who))
     }
 
+    /// Whether an appliance that is down by our call may be rebooted right now: it has its places,
+    /// but a partner may have gone down since.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit_reboot(&self, name: &ApplianceName) -> Result<(), HoldReason> {
+        if self.halted {
+            return Err(HoldReason::JournalNotWritable);
+        }
+        membership(&self.run, name).map_or(Ok(()), |who| self.occupancy.may_go_down(&who))
+    }
+
     /// Why nobody may go down, whoever it is.
     fn closed(&self) -> Option<HoldReason> {
         if self.halted {
@@ -288,17 +300,22 @@ impl Core {
     }
 
     /// What is waited for when no step that can change something is under way; `None` while
-    /// something goes on by itself.
+    /// something goes on by itself. With `no_wait`, what is only watched does not count as that.
     #[must_use]
-    pub fn at_rest(&self, now: Timestamp) -> Option<Rest> {
-        let going = self.active.iter().any(|(name, step)| self.goes_on(name, *step, now));
-        if going || !self.announced.is_empty() || !self.permitting.is_empty() {
+    pub fn at_rest(&self, now: Timestamp, no_wait: bool) -> Option<Rest> {
+        let only_time = |step: Step| no_wait && step == Step::Watch;
+        let mut going = self.active.iter().filter(|(name, step)| self.goes_on(name, **step, now));
+        let watched = going.clone().any(|(_, step)| only_time(*step));
+        if going.any(|(_, step)| !only_time(*step))
+            || !self.announced.is_empty()
+            || !self.permitting.is_empty()
+        {
             return None;
         }
         if self.run.has_ended() {
             return Some(Rest::Ended);
         }
-        if !self.timers.is_empty() && !self.run.aborted {
+        if (watched || !self.timers.is_empty()) && !self.run.aborted {
             return Some(Rest::Time);
         }
         Some(Rest::Person)

@@ -35,7 +35,7 @@ pub fn reasons(run: &Run, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason>
                     let who = membership(run, name)?;
                     occupancy.may_go_down(&who).err()
                 }),
-                _ => state_reason(run, state, now),
+                _ => state_reason(run, name, state, now),
             };
             if let Some(reason) = reason {
                 reasons.insert(name.clone(), reason);
@@ -45,7 +45,13 @@ pub fn reasons(run: &Run, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason>
     reasons
 }
 
-fn state_reason(run: &Run, state: &ApplianceRun, now: Timestamp) -> Option<HoldReason> {
+fn state_reason(
+    run: &Run,
+    name: &ApplianceName,
+    state: &ApplianceRun,
+    now: Timestamp,
+) -> Option<HoldReason> {
+    let member = run.plan.appliances.get(name)?;
     match state.phase {
         Phase::Held | Phase::Attended | Phase::Unknown => state.hold.clone(),
         Phase::SetAside => {
@@ -55,7 +61,7 @@ fn state_reason(run: &Run, state: &ApplianceRun, now: Timestamp) -> Option<HoldR
         }
         Phase::Pending if run.pause.is_some_and(|pause| pause.all) => Some(HoldReason::Paused),
         Phase::Pending if state.baseline.is_some() && state.stage.how.is_none() => {
-            Some(HoldReason::TransferLimit { limit: run.plan.limits.transfers })
+            Some(HoldReason::TransferLimit { limit: run.plan.site_transfers(&member.site) })
         }
         _ => None,
     }

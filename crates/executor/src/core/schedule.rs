@@ -9,7 +9,7 @@ use model::rollout::{OnBreach, StageMode};
 use model::run::{ApplianceRun, Run};
 
 use super::account::membership;
-use super::want::{Want, want};
+use super::want::{Want, leaves_work, want};
 use super::{Command, Core};
 
 impl Core {
@@ -56,7 +56,7 @@ impl Core {
             // A reached budget waits for a person even when nobody is left to stop.
             None if breach_of(&self.run).is_some() => {}
             None => {
-                let clean = |run: &ApplianceRun| run.stage.records_left().next().is_none();
+                let clean = |run: &ApplianceRun| !leaves_work(run);
                 let quiet = self.active.values().all(|step| *step == Step::Watch);
                 if quiet && self.run.appliances.values().all(clean) {
                     self.announce("finished", RolloutChange::Finished, commands);
@@ -235,7 +235,7 @@ pub(super) fn breach_of(run: &Run) -> Option<(usize, usize, OnBreach)> {
     run.plan.waves.iter().find_map(|wave| {
         let own = wave.failure_budget.as_ref()?;
         let failures = wave.appliances.iter().filter(|name| run.counted.contains(*name)).count();
-        let limit = own.breached_at(wave.appliances.len())?;
+        let limit = own.breached_at(run.plan.appliances.len())?;
         (failures >= limit).then_some((failures, limit, own.on_breach))
     })
 }

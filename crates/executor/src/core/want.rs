@@ -1,7 +1,7 @@
 //! What an appliance needs next, from its fold alone: the same answer before and after a restart.
 
 use jiff::Timestamp;
-use model::event::Step;
+use model::event::{ActKind, Step};
 use model::plan::Plan;
 use model::run::{ApplianceRun, Phase};
 
@@ -49,15 +49,22 @@ pub(super) fn want(run: &ApplianceRun, plan: &Plan, again: bool, now: Timestamp)
     }
 }
 
+/// Whether something of ours is still on a finished appliance and can be removed. While the
+/// outcome of an upgrade call or a reboot is open nothing else is done there.
+pub(super) fn leaves_work(run: &ApplianceRun) -> bool {
+    let open = run.open.as_ref().map(|open| open.act.kind());
+    match open {
+        Some(ActKind::Upgrade | ActKind::Reboot) => false,
+        Some(ActKind::StartFetch | ActKind::DeleteFetch) => true,
+        Some(ActKind::Upload | ActKind::DeleteSlot) | None => {
+            run.stage.records_left().next().is_some()
+        }
+    }
+}
+
 /// A finished appliance may have left something behind, or be down still.
 fn ended(run: &ApplianceRun) -> Want {
-    let open_fetch = run.open.as_ref().is_some_and(|open| {
-        matches!(
-            open.act.kind(),
-            model::event::ActKind::StartFetch | model::event::ActKind::DeleteFetch
-        )
-    });
-    if run.stage.records_left().next().is_some() || open_fetch {
+    if leaves_work(run) {
         Want::Step(Step::Cleanup)
     } else if run.is_down() {
         Want::Step(Step::Watch)
@@ -80,7 +87,7 @@ fn next_step(run: &ApplianceRun, plan: &Plan) -> Want {
     if run.tested.is_none() {
         return Want::Step(Step::Test);
     }
-    match (run.permitted, run.dark) {
+    match (run.permitted, run.is_down()) {
         (true, _) => Want::Step(Step::Activate),
         // It stopped answering while it waited: it is down, and comes first to be seen up again.
         (false, true) => Want::Step(Step::Watch),

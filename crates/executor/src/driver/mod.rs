@@ -4,7 +4,7 @@
 mod tasks;
 mod writing;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +50,10 @@ pub(crate) struct Driver {
     pub(crate) dying: BTreeMap<ApplianceName, TaskId>,
     /// Steps that have said that they ended.
     pub(crate) ended: Vec<TaskId>,
-    /// Whose step contradicted itself and was broken off.
-    pub(crate) contradicted: Vec<ApplianceName>,
+    /// Whose step contradicted itself and was broken off; its hold is not written yet.
+    pub(crate) contradicted: BTreeSet<ApplianceName>,
+    /// Whose hold after a contradiction is written.
+    pub(crate) held: Vec<ApplianceName>,
     pub(crate) by_runtime_id: HashMap<tokio::task::Id, TaskId>,
     pub(crate) ports: BTreeMap<ApplianceName, Arc<dyn Appliance>>,
     pub(crate) next_task: TaskId,
@@ -69,7 +71,9 @@ pub(crate) struct Driver {
 impl Driver {
     /// Runs until nothing goes on by itself any more.
     pub(crate) async fn run(mut self) -> Ending {
-        let commands = self.core.begin(self.now());
+        let (now, pid) = (self.now(), std::process::id());
+        self.draft(now, Change::Rollout(RolloutChange::RunStarted { pid }));
+        let commands = self.core.begin(now);
         self.carry_out(commands);
         loop {
             self.write().await;
@@ -113,7 +117,8 @@ impl Driver {
             .next_wakeup()
             .map(|at| Duration::try_from(at.duration_since(self.now())).unwrap_or_default());
         let until = |at: Duration| at.saturating_sub(self.shared.clock.monotonic());
-        let again = self.write_again_at.map(until);
+        // Over and not renewed: there was nothing to write.
+        let again = self.write_again_at.map(until).filter(|pause| !pause.is_zero());
         let stop = self.stop_by.map(until);
         // Whether the rollout is at rest also depends on time that passes for those who are down.
         let look = Some(Duration::from_secs(5));
@@ -201,7 +206,7 @@ impl Driver {
             return None;
         }
         let run = self.core.run();
-        match self.core.at_rest(self.now())? {
+        match self.core.at_rest(self.now(), self.options.no_wait)? {
             Rest::Ended if run.aborted => Some(Ending::Aborted),
             Rest::Ended => {
                 let all = run.appliances.values().all(|state| state.phase.is_upgraded());

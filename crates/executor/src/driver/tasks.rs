@@ -24,7 +24,7 @@ pub(crate) struct Task {
 impl Driver {
     /// Tells the core of steps that have ended, after all that they reported is written.
     pub(super) fn end_tasks(&mut self) {
-        for name in std::mem::take(&mut self.contradicted) {
+        for name in std::mem::take(&mut self.held) {
             let commands = self.core.ended(&name, self.now());
             self.carry_out(commands);
         }
@@ -109,7 +109,8 @@ impl Driver {
         let state = run.appliances.get(name).cloned();
         let port = self.port(name);
         let others = plan.appliances.values().chain(plan.bystanders.values());
-        let group = appliance.group.clone().filter(|_| step == Step::Activate);
+        let group =
+            appliance.group.clone().filter(|_| matches!(step, Step::Activate | Step::Return));
         let partners: Vec<ApplianceName> = others
             .filter(|other| group.is_some() && other.group == group && other.name != *name)
             .map(|other| other.name.clone())

@@ -36,6 +36,10 @@ impl Driver {
                 self.refuse_asked(&HoldReason::JournalNotWritable);
                 return;
             }
+            // An intent comes after all that was reported before it, and so does a step's end.
+            if !self.unwritten.is_empty() {
+                continue;
+            }
             self.admit().await;
             self.end_tasks();
             if self.unwritten.is_empty() && self.asked.is_empty() {
@@ -121,7 +125,7 @@ impl Driver {
                 continue;
             }
             self.cancel(name);
-            self.contradicted.push(name.clone());
+            self.contradicted.insert(name.clone());
             let detail = format!("spsfleet contradicted itself ({why}); please report this");
             let held = ApplianceChange::Held(HoldReason::Refused { detail });
             let now = self.now();
@@ -147,6 +151,7 @@ impl Driver {
 
     fn tell(&mut self, event: &Event) {
         self.forgive(event);
+        self.hold_contradicted(event);
         match self.core.handle(event, self.now()) {
             Ok(commands) => {
                 if let Some(took) = self.core.take_duration() {
@@ -158,6 +163,15 @@ impl Driver {
         }
         // Nobody need listen.
         drop(self.events.send(event.clone()));
+    }
+
+    /// The hold of a step that contradicted itself is written: now the core may hear of its end.
+    fn hold_contradicted(&mut self, event: &Event) {
+        if let Change::Appliance(name, ApplianceChange::Held(_)) = &event.change
+            && self.contradicted.remove(name)
+        {
+            self.held.push(name.clone());
+        }
     }
 
     /// A retry lets a refused password be sent again.
@@ -185,7 +199,8 @@ impl Driver {
             };
             let verdict = match act.kind() {
                 ActKind::Upgrade => self.core.admit_disruption(&name),
-                _ if self.core.halted() => Err(HoldReason::JournalNotWritable),
+                ActKind::Reboot => self.core.admit_reboot(&name),
+                // Whether the journal can be written again, only writing tells.
                 _ => Ok(()),
             };
             match verdict {
@@ -211,6 +226,7 @@ impl Driver {
         }
         match self.journal.append(&drafts).await {
             Ok(events) => {
+                self.writable(true);
                 for event in &events {
                     self.tell(event);
                 }

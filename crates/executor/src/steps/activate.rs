@@ -10,7 +10,7 @@ use model::hold::HoldReason;
 use model::names::{ApplianceName, SlotKey};
 use model::observed::{TestReport, describe_slots};
 
-use super::ask::{TWO_LOOKS, is_silence};
+use super::ask::{TWO_LOOKS, is_silence, set_aside};
 use super::context::{Context, Deadline, unsigned};
 use super::sight::Watcher;
 use super::stage::settle_open;
@@ -37,7 +37,7 @@ pub(super) async fn activate(context: &mut Context) -> Done {
     let deadline = Deadline(context.monotonic() + LOOKS);
     settle_open(context, STEP, deadline).await?;
     look_at_itself(context, &slot).await?;
-    look_at_partners(context).await?;
+    look_at_partners(context).await;
     if let Err(reason) = context.intend(Act::Upgrade { slot: slot.clone() }).await {
         return Err(withdrawn(reason.to_string()));
     }
@@ -180,14 +180,18 @@ async fn before_call<T>(
 ) -> Done<T> {
     match context.try_ask(deadline, question).await {
         Ok(answer) => Ok(answer),
+        // Silent for two looks it is down, and is not asked for leave again until it answers.
+        Err(error) if is_silence(&error) && context.run.dark => {
+            Err(set_aside(context, STEP, error.to_string()))
+        }
         Err(error) if is_silence(&error) => Err(withdrawn(error.to_string())),
         Err(error) => Err(refused(STEP, FailureCode::NotReady, &error)),
     }
 }
 
 /// All other members of its redundancy group are looked at anew, in the rollout or not
-/// (contract: semantics.md, "Down").
-async fn look_at_partners(context: &mut Context) -> Done {
+/// (contract: semantics.md, "Down"). What was seen is written before the act's leave is judged.
+pub(super) async fn look_at_partners(context: &mut Context) {
     let partners: Vec<_> =
         context.partners.iter().map(|(name, port)| (name.clone(), Arc::clone(port))).collect();
     let look = |port: Arc<dyn model::ports::Appliance>| async move {
@@ -205,18 +209,9 @@ async fn look_at_partners(context: &mut Context) -> Done {
         (name.clone(), seen)
     });
     let seen: Vec<(ApplianceName, Result<(), String>)> = join_all(looks).await;
-    let mut silent = Vec::new();
     for (name, seen) in seen {
-        if let Err(why) = seen {
-            context.record_of(&name, ApplianceChange::Unreachable);
-            silent.push(format!("{name}: {why}"));
+        if seen.is_err() {
+            context.suspect(&name);
         }
     }
-    if silent.is_empty() {
-        return Ok(());
-    }
-    Err(withdrawn(format!(
-        "a partner of its redundancy group does not answer ({})",
-        silent.join("; ")
-    )))
 }

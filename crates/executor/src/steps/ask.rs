@@ -46,7 +46,7 @@ impl Answering {
     /// It answered. True when it counted as down before.
     pub(crate) fn answered(&mut self, context: &mut Context) -> bool {
         self.silent_since = None;
-        let was_dark = context.run.dark;
+        let was_dark = context.was_suspected() || context.run.dark;
         if was_dark {
             context.record(ApplianceChange::Reachable);
         }

@@ -73,7 +73,7 @@ pub(crate) fn room(slots: &[Slot], plan: &Plan) -> Result<Room, (FailureCode, St
     let spare = |slot: &&Slot| {
         let content = slot.content.as_ref();
         content.is_some_and(|content| !content.current && !content.after_reboot)
-            && version(slot).is_none_or(|version| {
+            && version(slot).is_some_and(|version| {
                 Some(&version) != fallback.as_ref() && version != plan.firmware.version
             })
     };

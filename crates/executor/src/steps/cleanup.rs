@@ -11,6 +11,9 @@ use super::stage::settle_open;
 use super::{Done, questions};
 use crate::pacing;
 
+/// How long the removal of a record may hold up what comes next.
+const SOON: Duration = Duration::from_secs(20);
+
 /// How long the removal of what we left may take before it is given up and said.
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -32,7 +35,8 @@ pub(super) async fn cleanup(context: &mut Context) -> Done {
 
 /// Removes the records of fetches that are over, before anything else is done. What cannot be
 /// removed now is tried again at the appliance's end.
-pub(super) async fn remove_left(context: &mut Context, deadline: Deadline) {
+pub(super) async fn remove_left(context: &mut Context) {
+    let deadline = Deadline(context.monotonic() + SOON);
     let left: Vec<FetchKey> = context.run.stage.records_left().map(|job| job.key.clone()).collect();
     for key in left {
         if let Err(why) = remove_record(context, &key, deadline).await {
@@ -90,6 +94,8 @@ async fn delete_until_gone(
             // An ended job's record goes with one delete; a live one is only cancelled by it.
             Ok(()) if !job.status.is_live() => return Ok("the record was removed"),
             Ok(()) => {}
+            // A refusal in its own words does not change by asking again.
+            Err(error) if !error.is_passing() => return Err(error.to_string()),
             Err(error) => why = error.to_string(),
         }
         let left = context.left(deadline);

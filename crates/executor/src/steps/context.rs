@@ -1,7 +1,7 @@
 //! What a step has in its hands, and its line to the driver.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +16,9 @@ use model::run::ApplianceRun;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::pacing::History;
+
+/// How long an act waits before it asks again whether its intent can be written.
+const WRITTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// One begun step; what a cancelled one still reports does not count.
 pub(crate) type TaskId = u64;
@@ -37,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) commands: Arc<dyn CommandRunner>,
     pub(crate) history: Arc<History>,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
+    /// Appliances that a partner's look found silent: their own step, if one is under way, does
+    /// not know, and says so as soon as they answer it.
+    pub(crate) suspects: Mutex<BTreeSet<ApplianceName>>,
 }
 
 /// What one step has in its hands.
@@ -80,9 +86,17 @@ impl Context {
         self.send(self.name.clone(), at, change);
     }
 
-    /// Records what a look at another appliance showed.
-    pub(crate) fn record_of(&self, name: &ApplianceName, change: ApplianceChange) {
-        self.send(name.clone(), self.now(), change);
+    /// Records that a look at another appliance found it silent.
+    pub(crate) fn suspect(&self, name: &ApplianceName) {
+        let mut suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.insert(name.clone());
+        self.send(name.clone(), self.now(), ApplianceChange::Unreachable);
+    }
+
+    /// Whether another appliance's look found this one silent, once.
+    pub(crate) fn was_suspected(&self) -> bool {
+        let mut suspects = self.shared.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.remove(&self.name)
     }
 
     fn send(&self, name: ApplianceName, at: Timestamp, change: ApplianceChange) {
@@ -93,17 +107,28 @@ impl Context {
 
     /// Asks leave for an act; when it is given, the intent is durable.
     pub(crate) async fn intend(&mut self, act: Act) -> Result<(), HoldReason> {
-        let (reply, answer) = oneshot::channel();
-        let message = Message::Intent { task: self.task, act: act.clone(), reply };
-        if self.shared.messages.send(message).is_err() {
-            return Err(HoldReason::JournalNotWritable);
+        while let Err(reason) = self.ask_leave(&act).await {
+            let disruptive = matches!(act.kind(), ActKind::Upgrade | ActKind::Reboot);
+            if disruptive || reason != HoldReason::JournalNotWritable {
+                return Err(reason);
+            }
+            // What was looked at before still holds; it goes on as soon as it can be written.
+            self.sleep(WRITTEN_AGAIN).await;
         }
-        answer.await.unwrap_or(Err(HoldReason::JournalNotWritable))?;
         let at = self.now();
         if let Err(why) = self.run.apply(&ApplianceChange::Intended(act), at, &self.plan) {
             tracing::error!(appliance = %self.name, %why, "an intent was granted that cannot be");
         }
         Ok(())
+    }
+
+    async fn ask_leave(&self, act: &Act) -> Result<(), HoldReason> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Intent { task: self.task, act: act.clone(), reply };
+        if self.shared.messages.send(message).is_err() {
+            return Err(HoldReason::JournalNotWritable);
+        }
+        answer.await.unwrap_or(Err(HoldReason::JournalNotWritable))
     }
 
     /// Records what became of an act.

@@ -27,6 +27,12 @@ pub(super) async fn preflight(context: &mut Context) -> Done {
     check_identity(context, &info)?;
     let target = context.plan.firmware.version.clone();
     let version = info.firmware_version.clone();
+    let before = context.run.version.as_ref();
+    if let Some(before) = before.filter(|before| **before != version) {
+        let detail =
+            format!("it ran {before} and now runs {version}, which this rollout did not do");
+        return Err(hold(HoldReason::ChangedByOthers { detail }));
+    }
     if version > target {
         return Err(Box::new(ApplianceChange::Skipped(SkipReason::Newer { version })));
     }

@@ -12,6 +12,7 @@ use model::observed::Slot;
 use model::ports::{Command, CommandError, CommandOutput, ProcessId};
 use model::run::Phase;
 
+use super::activate::look_at_partners;
 use super::context::{Context, Message};
 use super::sight::{Sight, Watcher};
 
@@ -78,6 +79,8 @@ fn attend(context: &mut Context, reason: HoldReason) {
 }
 
 async fn run_command(context: &mut Context, watcher: &mut Watcher, words: Vec<String>) {
+    // Its partners may have gone down since it was armed.
+    look_at_partners(context).await;
     if context.intend(Act::Reboot).await.is_err() {
         return;
     }
@@ -124,6 +127,13 @@ async fn keep_looking(context: &mut Context, watcher: &mut Watcher) -> std::conv
     }
 }
 
+/// What a program said, fit for a line of text.
+fn tame(text: &str) -> String {
+    const SHOWN: usize = 300;
+    let plain = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(SHOWN).collect()
+}
+
 fn settle(context: &mut Context, result: Result<CommandOutput, CommandError>) {
     match result {
         Ok(output) if output.code == Some(0) => {
@@ -133,7 +143,7 @@ fn settle(context: &mut Context, result: Result<CommandOutput, CommandError>) {
         Ok(output) => {
             let code =
                 output.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-            let words = output.stderr.trim();
+            let words = tame(&output.stderr);
             let saw = format!("the command ended with {code}: {words}");
             context.outcome(ActKind::Reboot, ActOutcome::ReplyLost, saw.clone());
             attend(context, HoldReason::RebootFailed { detail: saw });

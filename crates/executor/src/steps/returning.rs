@@ -97,9 +97,10 @@ fn pause(context: &Context, memory: &Memory) -> Duration {
 
 /// The deadline of an appliance that does not answer well.
 fn still_away(context: &Context, memory: &Memory) -> Done {
-    let Some(restart) = context.run.upgrade.as_ref().and_then(|upgrade| upgrade.restart_at) else {
-        return Ok(());
-    };
+    let Some(upgrade) = &context.run.upgrade else { return Ok(()) };
+    let Some(restart) = upgrade.restart_at else { return Ok(()) };
+    // A person who said `retry` gives it the whole time again.
+    let restart = upgrade.retried_at.map_or(restart, |retried| retried.max(restart));
     let limit = context.plan.timeouts.r#return;
     if !context.left(context.deadline_since(restart, limit)).is_zero() {
         return Ok(());
@@ -172,8 +173,10 @@ async fn old_version(
             Ok(false)
         };
     }
-    let whole = context.deadline_since(upgrade.intended_at, timeouts.upgrade);
-    if !context.left(whole).is_zero() {
+    // The call may take long until it is accepted; what follows has its whole time from there.
+    let from = upgrade.accepted_at.map_or(upgrade.intended_at, |at| at.max(upgrade.intended_at));
+    let whole = context.deadline_since(from, timeouts.upgrade);
+    if !context.left(whole).is_zero() || old_for < TWO_LOOKS {
         return Ok(false);
     }
     let saw = format!("it runs {version}, {}", describe_slots(&slots));

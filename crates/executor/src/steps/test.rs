@@ -28,7 +28,7 @@ pub(super) async fn test(context: &mut Context) -> Done {
     };
     settle_open(context, STEP, deadline).await?;
     // An earlier process may have died between the staging and this.
-    remove_left(context, deadline).await;
+    remove_left(context).await;
     let mut blocked = 0;
     loop {
         let found = context.ask(STEP, deadline, questions::slot(&slot)).await?;

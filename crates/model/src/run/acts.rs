@@ -26,6 +26,8 @@ impl ApplianceRun {
                     slot: slot.clone(),
                     intended_at: at,
                     call: CallState::Open,
+                    accepted_at: None,
+                    retried_at: None,
                     last_look: at,
                     gap: false,
                     armed_at: None,
@@ -105,9 +107,12 @@ impl ApplianceRun {
                 // One intent covers both deletes of a live job: done means that the record is gone.
                 self.forget_record(key);
             }
-            Act::DeleteSlot { .. } | Act::Reboot => {}
+            Act::DeleteSlot { key, .. } => self.stage.bad_slots.retain(|bad| bad != key),
+            Act::Reboot => {}
             Act::Upgrade { .. } => {
-                self.upgrade_mut()?.call = CallState::Accepted;
+                let upgrade = self.upgrade_mut()?;
+                upgrade.call = CallState::Accepted;
+                upgrade.accepted_at = Some(at);
                 self.enter(Phase::Returning, at);
             }
         }

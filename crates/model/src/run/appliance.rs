@@ -133,6 +133,10 @@ impl ApplianceRun {
             ApplianceChange::StepStarted(step) => self.start(*step, at)?,
             ApplianceChange::Preflighted(baseline) => {
                 self.version = Some(baseline.version.clone());
+                // A slot that was emptied since is a new one.
+                self.stage.bad_slots.retain(|bad| {
+                    baseline.slots.iter().any(|slot| slot.key == *bad && slot.content.is_some())
+                });
                 self.baseline = Some((**baseline).clone());
                 self.set_aside_at = None;
                 self.retry_at = None;
@@ -143,6 +147,7 @@ impl ApplianceRun {
             ApplianceChange::SetAside { error, retry_at } => {
                 self.set_aside_at.get_or_insert(at);
                 self.retry_at = Some(*retry_at);
+                self.permitted = false;
                 self.last_error = Some(error.clone());
                 self.step = None;
                 self.enter(Phase::SetAside, at);
@@ -240,11 +245,18 @@ impl ApplianceRun {
                 self.failure = Some(failure.clone());
                 self.end(Phase::Failed, at);
             }
-            ApplianceChange::Held(reason) => self.hold_for(reason, at),
+            ApplianceChange::Held(reason) => {
+                if self.phase.is_terminal() {
+                    return Err(format!("it is {}", self.phase.name()));
+                }
+                self.hold_for(reason, at);
+            }
             ApplianceChange::Unreachable => self.dark = true,
             ApplianceChange::Reachable => self.dark = false,
             ApplianceChange::Up { version } => {
                 self.version = version.clone().or(self.version.take());
+                self.close(ActKind::Upgrade);
+                self.close(ActKind::Reboot);
                 self.down = false;
                 self.dark = false;
                 self.permitted = false;

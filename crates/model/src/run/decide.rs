@@ -73,8 +73,10 @@ impl Run {
             Decision::Pause { all } => self.pause = Some(Pause { all: *all }),
             Decision::Resume => {
                 self.pause = None;
-                self.breach = None;
-                self.counted.clear();
+                // Only a breach counts anew: a pause in between forgives nothing.
+                if self.breach.take().is_some() {
+                    self.counted.clear();
+                }
             }
             Decision::Abort => self.aborted = true,
             Decision::Retry { appliances } => {
@@ -145,6 +147,11 @@ fn retry(run: &mut ApplianceRun, target: &FirmwareVersion, at: Timestamp) {
         run.upgrade = None;
     }
     let open = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
+    match run.upgrade.as_mut().filter(|_| open) {
+        Some(upgrade) => upgrade.retried_at = Some(at),
+        // Whatever it runs now, the person has seen it.
+        None => run.version = None,
+    }
     let phase = if open { Phase::Returning } else { Phase::Pending };
     run.enter(phase, at);
 }
@@ -156,6 +163,7 @@ fn resolve(run: &mut ApplianceRun, done: bool, at: Timestamp) {
         (ActKind::Upgrade, true) => {
             if let Some(upgrade) = &mut run.upgrade {
                 upgrade.call = CallState::Accepted;
+                upgrade.accepted_at = Some(at);
                 upgrade.gap = false;
                 upgrade.last_look = at;
             }
@@ -163,7 +171,10 @@ fn resolve(run: &mut ApplianceRun, done: bool, at: Timestamp) {
             run.enter(Phase::Returning, at);
         }
         (kind, false) => {
+            // A decision frees no place: it is seen up first.
+            let down = run.down;
             run.not_done(kind, at);
+            run.down = down;
             let after_upgrade = run.upgrade.is_some();
             let phase = match kind {
                 ActKind::Upgrade => Phase::Ready,

@@ -98,6 +98,12 @@ pub struct UpgradeRecord {
     pub intended_at: Timestamp,
     /// The reply.
     pub call: CallState,
+    /// When it was accepted, or resolved as done.
+    #[serde(default)]
+    pub accepted_at: Option<Timestamp>,
+    /// When a person last said `retry` while it was open: waiting begins anew.
+    #[serde(default)]
+    pub retried_at: Option<Timestamp>,
     /// The last look that is journalled.
     pub last_look: Timestamp,
     /// Whether watching had a gap longer than `timeouts.blind`.

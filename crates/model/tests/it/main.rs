@@ -256,7 +256,7 @@ fn what_cannot_be_told_is_resolved_by_a_person_only() {
     let (mut done, mut not_done) = (log.run.clone(), log);
     not_done.decide(resolve(false)).expect("unknown");
     assert_eq!(not_done.a().phase, Phase::Ready);
-    assert!(!not_done.a().is_down());
+    assert!(not_done.a().is_down(), "a decision frees no place, it is seen up first");
     let event = Event {
         seq: done.seq + 1,
         rollout: done.id.clone(),

@@ -175,7 +175,7 @@ impl Link {
         let login = &self.entry.endpoint.login;
         let call = Call::Login { user: login.username.clone(), password: password.clone() };
         let failed = Failed::of(&call, &self.host);
-        let print = Fingerprint::of(&self.entry.name, &self.credential, &password);
+        let print = Fingerprint::of(&self.credential, &password);
         let attempt = self
             .logins
             .admit(&self.entry.name, &self.credential, print)

@@ -20,14 +20,14 @@ pub(super) enum FetchEnd {
     Failed(String),
 }
 
-/// Asks for a fetch. `None` when it is known not to have begun and may be asked for again.
+/// Asks for a fetch; `jobs` were there before. `None` when it is known not to have begun and may be asked for again.
 pub(super) async fn start(
     context: &mut Context,
     url: &str,
+    jobs: &[FetchJob],
     deadline: Deadline,
 ) -> Done<Option<JobRecord>> {
-    let jobs = context.ask(STEP, deadline, questions::fetch_jobs()).await?;
-    let known: Vec<FetchKey> = jobs.into_iter().map(|job| job.key).collect();
+    let known: Vec<FetchKey> = jobs.iter().map(|job| job.key.clone()).collect();
     context.intend(Act::StartFetch { known: known.clone() }).await.map_err(hold)?;
     let sha256 = context.plan.firmware.sha256.clone();
     match context.port.start_fetch(url, &sha256).await {
@@ -185,8 +185,17 @@ fn tell(context: &mut Context, job: &FetchJob, told: &mut Option<std::time::Dura
 
 /// Whether fetching again cannot help: the content is not what it should be, or there is no slot.
 /// The appliance gives free text only (sps-api.md, "Fetch": `error`).
-pub(super) fn hopeless(error: &str) -> Option<FailureCode> {
-    let text = error.to_ascii_lowercase();
+pub(super) fn hopeless(error: &str, url: &str) -> Option<FailureCode> {
+    let mut text = error.to_ascii_lowercase();
+    // Network errors quote the URL, whose host and path may hold any word.
+    let url = url.to_ascii_lowercase();
+    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    for part in [url.as_str(), rest, path, host, host.split(':').next().unwrap_or_default()] {
+        if part.len() > 1 {
+            text = text.replace(part, "");
+        }
+    }
     let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if any(&["checksum", "sha256", "sha-256", "digest"]) {
         return Some(FailureCode::WrongImage);
@@ -201,10 +210,12 @@ mod tests {
 
     #[test]
     fn only_a_wrong_content_or_a_missing_slot_is_hopeless() {
-        assert_eq!(hopeless("Checksum mismatch"), Some(FailureCode::WrongImage));
-        assert_eq!(hopeless("SHA256 does not match"), Some(FailureCode::WrongImage));
-        assert_eq!(hopeless("No empty firmware slot"), Some(FailureCode::NoEmptySlot));
+        assert_eq!(hopeless("Checksum mismatch", ""), Some(FailureCode::WrongImage));
+        assert_eq!(hopeless("SHA256 does not match", ""), Some(FailureCode::WrongImage));
+        assert_eq!(hopeless("No empty firmware slot", ""), Some(FailureCode::NoEmptySlot));
         let unreachable = "<class 'requests.exceptions.ConnectionError'>: HTTPConnectionPool(host='unreachable.com', port=80): Max retries exceeded";
-        assert_eq!(hopeless(unreachable), None);
+        assert_eq!(hopeless(unreachable, ""), None);
+        let quoted = "Max retries exceeded with url: /sha256/slot.iso (no route to digest.example)";
+        assert_eq!(hopeless(quoted, "https://digest.example:8443/sha256/slot.iso"), None);
     }
 }

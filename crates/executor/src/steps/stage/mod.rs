@@ -41,6 +41,9 @@ pub(super) async fn stage(context: &mut Context) -> Done {
     settle_open(context, STEP, deadline).await?;
     let mut asked = 0;
     loop {
+        if context.run.stage.filled.is_none() {
+            pause_after(context, asked, deadline).await;
+        }
         let slots = context.ask(STEP, deadline, questions::slots()).await?;
         if let Some((slot, how)) = ours(context, &slots) {
             return finish(context, slot, how, deadline).await;
@@ -58,7 +61,7 @@ pub(super) async fn stage(context: &mut Context) -> Done {
                 if let Some(slot) = adoptable(context, &slots, &jobs, deadline).await? {
                     return finish(context, slot, StagedHow::Adopted, deadline).await;
                 }
-                before_transfer(context, asked, deadline).await?;
+                may_transfer(context, deadline)?;
                 asked += 1;
                 make_room(context, &slots, deadline).await?;
                 match source(context, fetches)? {
@@ -66,7 +69,8 @@ pub(super) async fn stage(context: &mut Context) -> Done {
                         upload::send(context, &image, deadline).await?;
                         continue;
                     }
-                    Source::Fetch(url) => match fetch::start(context, &url, deadline).await? {
+                    Source::Fetch(url) => match fetch::start(context, &url, &jobs, deadline).await?
+                    {
                         Some(job) => job,
                         None => continue,
                     },
@@ -173,7 +177,7 @@ async fn finish(context: &mut Context, slot: SlotKey, how: StagedHow, deadline: 
         return Err(fail(STEP, FailureCode::WrongImage, why));
     }
     context.record(ApplianceChange::Staged { slot, how });
-    remove_left(context, deadline).await;
+    remove_left(context).await;
     Ok(())
 }
 
@@ -185,12 +189,14 @@ async fn job_failed(
     deadline: Deadline,
 ) -> Done {
     context.record(ApplianceChange::JobFailed { key: job.key.clone(), error: error.clone() });
+    let soon = Deadline((context.monotonic() + TWO_READS).min(deadline.0));
     if job.ours
-        && let Err(why) = remove_record(context, &job.key, deadline).await
+        && let Err(why) = remove_record(context, &job.key, soon).await
     {
         tracing::info!(appliance = %context.name, key = %job.key, %why, "a fetch record stays for now");
     }
-    match fetch::hopeless(&error) {
+    let url = context.plan.firmware.fetch.as_deref().unwrap_or_default();
+    match fetch::hopeless(&error, url) {
         None => Ok(()),
         Some(FailureCode::NoEmptySlot) => {
             let slots = context.ask(STEP, deadline, questions::slots()).await?;
@@ -204,26 +210,30 @@ async fn job_failed(
     }
 }
 
-/// Another transfer is allowed, after a pause that grows. `asked`: how often this step has asked.
-async fn before_transfer(context: &mut Context, asked: usize, deadline: Deadline) -> Done {
+/// Whether another transfer is allowed.
+fn may_transfer(context: &Context, deadline: Deadline) -> Done {
     let begun = context.run.stage.attempts;
     let over = context.left(deadline).is_zero();
-    if begun >= TRANSFERS || over {
-        let tries = if begun == 1 { "1 try".to_owned() } else { format!("{begun} tries") };
-        let limit = context.plan.timeouts.stage;
-        let time =
-            if over { format!(", and the {limit:#} for staging are over") } else { String::new() };
-        let last = context.run.last_error.as_ref().map(|why| format!("; the last one: {why}"));
-        let text =
-            format!("after {tries} the image is in no slot{time}{}", last.unwrap_or_default());
-        return Err(fail(STEP, FailureCode::StageFailed, text));
+    if begun < TRANSFERS && !over {
+        return Ok(());
     }
-    let before = asked.max(begun as usize).min(BETWEEN_TRANSFERS.len());
+    let tries = if begun == 1 { "1 try".to_owned() } else { format!("{begun} tries") };
+    let limit = context.plan.timeouts.stage;
+    let time =
+        if over { format!(", and the {limit:#} for staging are over") } else { String::new() };
+    let last = context.run.last_error.as_ref().map(|why| format!("; the last one: {why}"));
+    let text = format!("after {tries} the image is in no slot{time}{}", last.unwrap_or_default());
+    Err(fail(STEP, FailureCode::StageFailed, text))
+}
+
+/// The pause before the next transfer, growing with those that this step has `asked` for. What
+/// is decided then is read after it.
+async fn pause_after(context: &Context, asked: usize, deadline: Deadline) {
+    let before = asked.min(BETWEEN_TRANSFERS.len());
     if let Some(pause) = before.checked_sub(1).and_then(|n| BETWEEN_TRANSFERS.get(n)) {
         let jitter = 0.75 + context.shared.random.unit() / 2.0;
         context.sleep(pause.mul_f64(jitter).min(context.left(deadline))).await;
     }
-    Ok(())
 }
 
 async fn make_room(context: &mut Context, slots: &[Slot], deadline: Deadline) -> Done {
