@@ -12,7 +12,9 @@ impl Core {
     pub(super) fn account(&mut self, name: &ApplianceName, before: Option<Phase>) {
         let Some((index, wave)) = self.places.get(name).copied() else { return };
         let Some(run) = self.run.appliances.get(name) else { return };
-        let (takes, phase, retry_at) = (run.takes_places(), run.phase, run.retry_at);
+        // A permit that is recorded but not yet come back as an event takes its places already.
+        let takes = run.takes_places() || self.permitting.contains(name);
+        let (phase, retry_at) = (run.phase, run.retry_at);
         if let Some(who) = membership(&self.run, name) {
             if takes { self.occupancy.take(&who) } else { self.occupancy.free(&who) }
         }

@@ -5,5 +5,7 @@ mod fleets;
 mod gates;
 mod losses;
 mod prefixes;
+mod random;
+mod reference;
 mod single;
 mod world;
