@@ -2,6 +2,7 @@
 //! commands come out. What is true is folded from the journal's events; the core adds only which
 //! steps are under way in this process.
 
+mod abort;
 mod account;
 mod reasons;
 mod schedule;
@@ -10,7 +11,7 @@ mod want;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use model::event::{ApplianceChange, Change, Event, RolloutChange, SkipReason, Step, StepDuration};
+use model::event::{ApplianceChange, Change, Event, RolloutChange, Step, StepDuration};
 use model::hold::HoldReason;
 use model::names::{ApplianceName, SiteName};
 use model::run::{ApplianceRun, IllegalEvent, Phase, Run};
@@ -80,6 +81,8 @@ pub struct Core {
     announced: BTreeSet<&'static str>,
     /// Permits recorded, but not yet come back as events.
     permitting: BTreeSet<ApplianceName>,
+    /// Left out by an abort; recorded, but not yet come back as events.
+    leaving: BTreeSet<ApplianceName>,
     /// How long the step took that the last event ended.
     took: Option<StepDuration>,
     halted: bool,
@@ -135,6 +138,7 @@ impl Core {
             dark_since: BTreeMap::new(),
             announced: BTreeSet::new(),
             permitting: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             took: None,
             halted: false,
             stopping: false,
@@ -193,10 +197,13 @@ impl Core {
         let mut commands = Vec::new();
         match &event.change {
             Change::Appliance(name, change) => {
-                if matches!(change, ApplianceChange::Permitted) {
-                    self.permitting.remove(name);
-                }
                 match change {
+                    ApplianceChange::Permitted => {
+                        self.permitting.remove(name);
+                    }
+                    ApplianceChange::Skipped(_) => {
+                        self.leaving.remove(name);
+                    }
                     ApplianceChange::Held(_) => {
                         self.confirmed.insert(name.clone());
                     }
@@ -210,6 +217,8 @@ impl Core {
                 }
                 if self.run.appliances.contains_key(name) {
                     self.account(name, before);
+                    // It may have been down when the rollout was aborted, and is not any more.
+                    self.give_up(name, &mut commands);
                 } else {
                     self.account_bystander(name);
                 }
@@ -383,9 +392,7 @@ impl Core {
             | RolloutChange::RunStarted { .. }
             | RolloutChange::RunStopped { .. } => {}
         }
-        if self.run.aborted {
-            self.give_up(commands);
-        }
+        self.give_up_all(commands);
         self.eager.extend(0..self.order.len());
     }
 
@@ -398,24 +405,6 @@ impl Core {
         self.recount();
         let phase = self.run.appliances.get(name).map(|run| run.phase);
         self.account(name, phase);
-    }
-
-    /// Aborted: whoever is not down is left out. Who is down is watched to its end.
-    fn give_up(&mut self, commands: &mut Vec<Command>) {
-        for name in self.order.clone() {
-            let Some(run) = self.run.appliances.get(&name) else { continue };
-            let begun = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
-            let settling = run.phase == Phase::Verifying;
-            if run.phase.is_terminal() || run.down || begun || settling {
-                continue;
-            }
-            if let Some(step) = self.active.remove(&name) {
-                self.free_transfer(&name, step);
-                commands.push(Command::Cancel(name.clone()));
-            }
-            let change = ApplianceChange::Skipped(SkipReason::Aborted);
-            commands.push(Command::Record(Change::Appliance(name, change)));
-        }
     }
 }
 

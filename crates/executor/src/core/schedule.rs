@@ -86,7 +86,7 @@ impl Core {
                 ready.remove(&index);
             }
             self.to_stage.remove(&index);
-            if self.active.contains_key(&name) {
+            if self.active.contains_key(&name) || self.leaving.contains(&name) {
                 continue;
             }
             let again = self.look_again.contains(&name);

@@ -83,6 +83,63 @@ fn drive(waves: &[usize], ahead: bool) -> Drive {
 }
 
 #[test]
+fn an_abort_decided_while_no_process_ran_leaves_out_and_cleans_up() {
+    let mut drive = drive(&[0, 0], true);
+    let job = Some(FetchKey::new("job"));
+    drive
+        .step("a00", Step::Preflight, [read()])
+        .says("a00", Is::StepStarted(Step::Stage))
+        .says("a00", Is::Intended(Act::StartFetch { known: Vec::new() }))
+        .says("a00", outcome(ActKind::StartFetch, ActOutcome::Done { job, slot: None }));
+    drive.decide_and_begin(Some(Decision::Abort)).expect("no rule is broken");
+    drive.write().expect("no rule is broken");
+    assert_eq!((drive.phase("a00"), drive.phase("a01")), (Phase::Skipped, Phase::Skipped));
+    assert_eq!(drive.under_way("a00"), Some(Step::Cleanup), "our fetch is cancelled and removed");
+}
+
+#[test]
+fn a_call_that_was_not_done_is_not_made_again_after_an_abort() {
+    let mut drive = drive(&[0], true);
+    drive
+        .made_ready("a00")
+        .step(
+            "a00",
+            Step::Activate,
+            [
+                Is::Intended(Act::Upgrade { slot: slot() }),
+                outcome(ActKind::Upgrade, ActOutcome::ReplyLost),
+            ],
+        )
+        .says_person(Decision::Abort);
+    assert_eq!(drive.phase("a00"), Phase::Returning, "what is down is watched to its end");
+    drive.step("a00", Step::Return, [outcome(ActKind::Upgrade, ActOutcome::NotDone)]);
+    assert_eq!(drive.phase("a00"), Phase::Skipped);
+}
+
+#[test]
+fn nothing_begins_for_an_appliance_that_an_abort_is_about_to_leave_out() {
+    let mut drive = drive(&[0], true);
+    let unproven = HoldReason::IdentityNotProven { detail: String::new() };
+    drive.step("a00", Step::Preflight, [Is::Unreachable, Is::Held(unproven)]);
+    assert_eq!(drive.under_way("a00"), Some(Step::Watch));
+    let mut tell = |change| {
+        let seq = drive.core.run().seq + 1;
+        let event = Event { seq, rollout: RolloutId::new("r"), at: drive.now, change };
+        drive.core.handle(&event, drive.now).expect("a legal event")
+    };
+    let actor = Actor { uid: 0, name: "root".to_owned(), pid: 1 };
+    let (reason, decision) = (String::new(), Decision::Abort);
+    let skipped = Change::Appliance(name("a00"), Is::Skipped(SkipReason::Aborted));
+    assert_eq!(
+        tell(Change::Rollout(RolloutChange::Decided { actor, reason, decision })),
+        [Command::Cancel(name("a00")), Command::Record(skipped.clone())]
+    );
+    let after = tell(skipped);
+    let watched = Command::Start(name("a00"), Step::Watch);
+    assert!(after.contains(&watched), "its place is still to be freed: {after:?}");
+}
+
+#[test]
 fn a_permit_keeps_its_place_whatever_is_heard_before_it_is_written() {
     let mut drive = drive(&[0, 0, 0], true);
     drive.made_ready("a00");

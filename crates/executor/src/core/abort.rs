@@ -1,0 +1,32 @@
+//! What an abort leaves out.
+
+use model::event::{ApplianceChange, Change, SkipReason};
+use model::names::ApplianceName;
+use model::run::Phase;
+
+use super::{Command, Core};
+
+impl Core {
+    /// As [`Core::give_up`], for every member.
+    pub(super) fn give_up_all(&mut self, commands: &mut Vec<Command>) {
+        if self.run.aborted {
+            self.order.clone().iter().for_each(|name| self.give_up(name, commands));
+        }
+    }
+
+    /// Aborted: whoever is not down is left out. Who is down is watched to its end.
+    pub(super) fn give_up(&mut self, name: &ApplianceName, commands: &mut Vec<Command>) {
+        let Some(run) = self.run.appliances.get(name) else { return };
+        let begun = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
+        let goes_on = run.phase.is_terminal() || run.down || begun || run.phase == Phase::Verifying;
+        if !self.run.aborted || goes_on || !self.leaving.insert(name.clone()) {
+            return;
+        }
+        if let Some(step) = self.active.remove(name) {
+            self.free_transfer(name, step);
+            commands.push(Command::Cancel(name.clone()));
+        }
+        let change = ApplianceChange::Skipped(SkipReason::Aborted);
+        commands.push(Command::Record(Change::Appliance(name.clone(), change)));
+    }
+}
