@@ -90,7 +90,15 @@ impl Core {
                 continue;
             }
             let again = self.look_again.contains(&name);
-            match want(run, &self.run.plan, again, now) {
+            let wanted = match want(run, &self.run.plan, again, now) {
+                // Its turn has not come, but it takes places: only a look frees them.
+                Want::Step(step) if run.dark && !self.may_begin(step, wave) => {
+                    Want::Step(Step::Watch)
+                }
+                Want::Transfer if run.dark && !self.may_stage(wave) => Want::Step(Step::Watch),
+                wanted => wanted,
+            };
+            match wanted {
                 Want::Nothing => {}
                 Want::Later(at) => self.set_timer(index, Some(at)),
                 Want::Permit => {
@@ -134,9 +142,10 @@ impl Core {
         now: Timestamp,
         commands: &mut Vec<Command>,
     ) {
-        self.look_again.remove(&name);
         if step == Step::Watch {
             self.watched_since.entry(name.clone()).or_insert(now);
+        } else {
+            self.look_again.remove(&name);
         }
         self.active.insert(name.clone(), step);
         commands.push(Command::Start(name, step));

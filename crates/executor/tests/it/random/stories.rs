@@ -140,6 +140,24 @@ fn nothing_begins_for_an_appliance_that_an_abort_is_about_to_leave_out() {
 }
 
 #[test]
+fn a_later_wave_that_stops_answering_is_looked_at_since_it_takes_a_place() {
+    let mut drive = drive(&[0, 1], false);
+    drive.says("a01", Is::Unreachable).made_ready("a00");
+    assert_eq!(drive.phase("a00"), Phase::Ready, "one may be down, and a01 is");
+    assert_eq!(drive.under_way("a01"), Some(Step::Watch));
+    drive.says("a01", Is::Reachable);
+    assert_eq!(drive.under_way("a00"), Some(Step::Activate));
+}
+
+#[test]
+fn who_stops_answering_before_its_transfer_is_looked_at_under_a_pause_too() {
+    let mut drive = drive(&[0, 0], true);
+    drive.step("a00", Step::Preflight, [read()]).step("a01", Step::Preflight, [read()]);
+    drive.says_person(Decision::Pause { all: true }).says("a01", Is::Unreachable);
+    assert_eq!(drive.under_way("a01"), Some(Step::Watch));
+}
+
+#[test]
 fn a_permit_keeps_its_place_whatever_is_heard_before_it_is_written() {
     let mut drive = drive(&[0, 0, 0], true);
     drive.made_ready("a00");
