@@ -31,21 +31,22 @@ pub(super) fn want(run: &ApplianceRun, plan: &Plan, again: bool, now: Timestamp)
             Some(at) if at > now => Want::Later(at),
             _ => Want::Step(Step::Preflight),
         },
-        // A permit is for a ready appliance: what held it may have changed since its test.
-        Phase::Held => match next_step(run, plan) {
-            Want::Permit => Want::Step(Step::Test),
-            other => other,
-        },
-        Phase::Attended
+        Phase::Ready => next_step(run, plan),
+        Phase::Held
+        | Phase::Attended
         | Phase::Pending
         | Phase::Preflight
         | Phase::Staging
         | Phase::Testing
-        | Phase::Ready
         | Phase::Draining
         | Phase::Activating
         | Phase::Returning
-        | Phase::Verifying => next_step(run, plan),
+        | Phase::Verifying => match next_step(run, plan) {
+            // A permit is for a ready appliance. What held it may have changed since its test, and
+            // a process may have died over a new test.
+            Want::Permit => Want::Step(Step::Test),
+            other => other,
+        },
     }
 }
 

@@ -158,6 +158,21 @@ fn who_stops_answering_before_its_transfer_is_looked_at_under_a_pause_too() {
 }
 
 #[test]
+fn a_test_over_which_the_process_died_is_made_again_before_a_permit() {
+    let mut drive = drive(&[0], true);
+    let armed = HoldReason::AlreadyArmed { slots: String::new() };
+    drive.made_ready("a00").step("a00", Step::Activate, [Is::Held(armed)]);
+    drive.restart().expect("no rule is broken");
+    assert_eq!(drive.under_way("a00"), Some(Step::Test), "what was held is looked at again");
+    drive.says("a00", Is::StepStarted(Step::Test));
+    drive.restart().expect("no rule is broken");
+    drive.write().expect("no rule is broken");
+    assert_eq!(drive.under_way("a00"), Some(Step::Test));
+    drive.step("a00", Step::Test, [tested()]);
+    assert_eq!(drive.under_way("a00"), Some(Step::Activate));
+}
+
+#[test]
 fn a_permit_keeps_its_place_whatever_is_heard_before_it_is_written() {
     let mut drive = drive(&[0, 0, 0], true);
     drive.made_ready("a00");
@@ -171,4 +186,14 @@ fn a_permit_keeps_its_place_whatever_is_heard_before_it_is_written() {
     drive.write().expect("one may be down");
     assert_eq!(drive.under_way("a01"), Some(Step::Activate));
     assert_eq!(drive.under_way("a02"), None);
+}
+
+#[test]
+fn who_is_set_aside_just_before_its_call_is_tested_again_before_a_permit() {
+    let mut drive = drive(&[0], true);
+    let retry_at = drive.now;
+    let aside = Is::SetAside { error: String::new(), retry_at };
+    drive.made_ready("a00").step("a00", Step::Activate, [Is::Unreachable, aside]);
+    drive.step("a00", Step::Preflight, [Is::Reachable, read()]);
+    assert_eq!(drive.under_way("a00"), Some(Step::Test));
 }
