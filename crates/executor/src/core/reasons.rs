@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use model::hold::HoldReason;
 use model::names::ApplianceName;
+use model::rollout::StageMode;
 use model::run::{ApplianceRun, Phase, Run};
 
 use super::account::{limits_of, membership};
@@ -35,7 +36,10 @@ pub fn reasons(run: &Run, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason>
                     let who = membership(run, name)?;
                     occupancy.may_go_down(&who).err()
                 }),
-                _ => state_reason(run, name, state, now),
+                Phase::Pending | Phase::Preflight | Phase::Staging | Phase::Testing => {
+                    staging_reason(run, name, state)
+                }
+                _ => state_reason(run, state, now),
             };
             if let Some(reason) = reason {
                 reasons.insert(name.clone(), reason);
@@ -45,13 +49,7 @@ pub fn reasons(run: &Run, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason>
     reasons
 }
 
-fn state_reason(
-    run: &Run,
-    name: &ApplianceName,
-    state: &ApplianceRun,
-    now: Timestamp,
-) -> Option<HoldReason> {
-    let member = run.plan.appliances.get(name)?;
+fn state_reason(run: &Run, state: &ApplianceRun, now: Timestamp) -> Option<HoldReason> {
     match state.phase {
         Phase::Held | Phase::Attended | Phase::Unknown => state.hold.clone(),
         Phase::SetAside => {
@@ -59,12 +57,25 @@ fn state_reason(
             let until = since.checked_add(run.plan.unreachable_wait).unwrap_or(since);
             Some(HoldReason::Unreachable { since, until })
         }
-        Phase::Pending if run.pause.is_some_and(|pause| pause.all) => Some(HoldReason::Paused),
-        Phase::Pending if state.baseline.is_some() && state.stage.how.is_none() => {
-            Some(HoldReason::TransferLimit { limit: run.plan.site_transfers(&member.site) })
-        }
         _ => None,
     }
+}
+
+/// What keeps an appliance from being read, staged or tested. A step that is under way when that
+/// comes is finished; after a restart it waits with the others.
+fn staging_reason(run: &Run, name: &ApplianceName, state: &ApplianceRun) -> Option<HoldReason> {
+    if run.pause.is_some_and(|pause| pause.all) {
+        return Some(HoldReason::Paused);
+    }
+    if run.plan.stage == StageMode::InWindow
+        && let Some(reason) = earlier_wave(run, name)
+    {
+        return Some(reason);
+    }
+    let member = run.plan.appliances.get(name)?;
+    let waits = state.phase == Phase::Pending && state.baseline.is_some();
+    (waits && state.stage.how.is_none())
+        .then(|| HoldReason::TransferLimit { limit: run.plan.site_transfers(&member.site) })
 }
 
 /// What keeps every ready appliance of the rollout or of its wave.
@@ -75,8 +86,14 @@ fn ready_reason(run: &Run, name: &ApplianceName) -> Option<HoldReason> {
     if let Some(breach) = run.breach {
         return Some(HoldReason::BudgetReached { failures: breach.failures, limit: breach.limit });
     }
-    let current = run.plan.waves.iter().find(|wave| !run.waves_finished.contains(&wave.name))?;
-    if current.appliances.contains(name) {
+    earlier_wave(run, name)
+}
+
+/// The wave whose turn it is, when that is an earlier one.
+fn earlier_wave(run: &Run, name: &ApplianceName) -> Option<HoldReason> {
+    let mut waves = run.plan.waves.iter();
+    let current = waves.find(|wave| !run.waves_finished.contains(&wave.name))?;
+    if !waves.any(|later| later.appliances.contains(name)) {
         return None;
     }
     let unfinished = |name: &&ApplianceName| {

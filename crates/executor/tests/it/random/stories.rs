@@ -158,6 +158,23 @@ fn who_stops_answering_before_its_transfer_is_looked_at_under_a_pause_too() {
 }
 
 #[test]
+fn a_later_wave_that_is_not_staged_yet_says_why() {
+    let drive = drive(&[0, 1], false);
+    let reason = reasons(drive.core.run(), drive.now).remove("a01").expect("a reason");
+    assert_eq!(reason.code(), "earlier-wave");
+}
+
+#[test]
+fn staging_that_a_pause_keeps_from_going_on_after_a_restart_says_why() {
+    let mut drive = drive(&[0], true);
+    drive.says("a00", Is::StepStarted(Step::Preflight));
+    drive.decide_and_begin(Some(Decision::Pause { all: true })).expect("no rule is broken");
+    assert_eq!(drive.under_way("a00"), None);
+    let reason = reasons(drive.core.run(), drive.now).remove("a00").expect("a reason");
+    assert_eq!(reason.code(), "paused");
+}
+
+#[test]
 fn a_test_over_which_the_process_died_is_made_again_before_a_permit() {
     let mut drive = drive(&[0], true);
     let armed = HoldReason::AlreadyArmed { slots: String::new() };
