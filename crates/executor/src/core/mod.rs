@@ -75,7 +75,7 @@ pub struct Core {
     confirmed: BTreeSet<ApplianceName>,
     /// Since when an appliance is only watched.
     watched_since: BTreeMap<ApplianceName, Timestamp>,
-    /// Since when members and bystanders do not answer.
+    /// Since when bystanders do not answer.
     dark_since: BTreeMap<ApplianceName, Timestamp>,
     /// Recorded, but not yet come back as events.
     announced: BTreeSet<&'static str>,
@@ -340,9 +340,10 @@ impl Core {
                 let since = self.watched_since.get(name).copied().unwrap_or(now);
                 now.duration_since(since) < LAST_LOOKS
             }
-            Step::Watch => self.may_come_back(name, now),
             Step::Return => run.phase != Phase::Attended || !self.confirmed.contains(name),
-            Step::Preflight
+            // A member that stopped answering comes back, or fails when its wait is over.
+            Step::Watch
+            | Step::Preflight
             | Step::Stage
             | Step::Test
             | Step::Activate

@@ -190,6 +190,17 @@ fn a_test_over_which_the_process_died_is_made_again_before_a_permit() {
 }
 
 #[test]
+fn who_stops_answering_while_it_waits_is_waited_for_whatever_the_clock_does() {
+    let mut drive = drive(&[0], true);
+    drive.decide(Decision::Pause { all: false });
+    drive.made_ready("a00").says("a00", Is::Unreachable);
+    drive.pass(100_000);
+    drive.tick().expect("no rule is broken");
+    assert_eq!(drive.under_way("a00"), Some(Step::Watch), "it comes back, or this step fails it");
+    assert_eq!(drive.at_rest(), None);
+}
+
+#[test]
 fn a_permit_keeps_its_place_whatever_is_heard_before_it_is_written() {
     let mut drive = drive(&[0, 0, 0], true);
     drive.made_ready("a00");
