@@ -102,8 +102,10 @@ impl RunRecord {
     }
 }
 
-/// Which program folded the rows: another one has another shape of fold, so it reads the log.
-pub(crate) const FOLDED_BY: &str = env!("CARGO_PKG_VERSION");
+/// Which program folded the rows: another one has another shape of fold, so it reads the log. The
+/// number behind the version grows with every change of what is folded between two versions; the
+/// databases that are kept for the tests do not pass the check until it has.
+pub(crate) const FOLDED_BY: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
 
 /// A member's site, as its plan says.
 pub(crate) fn site_of<'a>(run: &'a Run, name: &ApplianceName) -> Option<&'a SiteName> {
