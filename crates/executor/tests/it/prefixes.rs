@@ -290,6 +290,6 @@ async fn every_prefix_of_every_scenario_ends_alike_and_breaks_no_rule() {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures of the proof are for people")]
-fn tell(summary: &str) {
+pub(crate) fn tell(summary: &str) {
     println!("{summary}");
 }
