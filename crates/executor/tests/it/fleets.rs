@@ -224,3 +224,41 @@ async fn a_silent_bystander_of_the_group_keeps_its_partner_up() {
     assert_eq!(world.run().await, DONE);
     assert_eq!(world.version("b"), "7.5.0", "a bystander is never touched");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_allows_two_down_goes_on_beside_a_dead_partner() {
+    let group = GroupName::new("edge").expect("a name");
+    let world = World::new(specs(3), FaultPlan::default(), |plan| {
+        plan.groups = BTreeMap::from([(group.clone(), 2)]);
+        for of in ["a0000", "a0001", "a0002"] {
+            change(plan, of, |entry| entry.group = Some(group.clone()));
+        }
+        let (of, entry) = plan.appliances.remove_entry("a0002").expect("a member");
+        plan.waves = vec![wave("all", &[name("a0000"), name("a0001")])];
+        plan.bystanders = BTreeMap::from([(of, entry)]);
+    })
+    .await;
+    world.fleet.appliance("a0002").expect("it is there").power_off();
+    assert_eq!(world.run().await, DONE);
+    assert_eq!(most_down(&world, |_| true), 2, "one of the two at a time, beside the dead one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wait_does_not_wait_for_who_is_only_watched() {
+    let group = GroupName::new("edge").expect("a name");
+    let world = World::new(vec![spec("a"), spec("b")], FaultPlan::default(), |plan| {
+        plan.groups = BTreeMap::from([(group.clone(), 1)]);
+        for of in ["a", "b"] {
+            change(plan, of, |entry| entry.group = Some(group.clone()));
+        }
+        let (of, entry) = plan.appliances.remove_entry("b").expect("b");
+        plan.waves = vec![wave("all", &[name("a")])];
+        plan.bystanders = BTreeMap::from([(of, entry)]);
+    })
+    .await;
+    world.fleet.appliance("b").expect("it is there").power_off();
+    let began = world.ports.clock.monotonic();
+    let options = executor::Options { no_wait: true, stay_for_person: false };
+    assert_eq!(world.run_with(options).await, Ending::Waits);
+    assert!(world.ports.clock.monotonic() - began < std::time::Duration::from_mins(10));
+}

@@ -6,7 +6,7 @@ use model::event::{ApplianceChange, Change, FailureCode};
 use model::fleet::UpgradeCall;
 use model::rollout::{Image, MakeRoom};
 use model::run::Phase;
-use sim::{Behaviour, Fault, FaultPlan, FaultRule, UpgradeMode};
+use sim::{AdminAct, Behaviour, Fault, FaultPlan, FaultRule, UpgradeMode, When};
 
 use crate::world::{IMAGE, SIZE, World, change, name, reboot_by_command, spec};
 
@@ -332,4 +332,33 @@ async fn a_documented_refusal_of_the_upgrade_call_fails_at_once_in_its_own_words
     assert_eq!(code, FailureCode::UpgradeRefused);
     assert!(text.contains("the user may not upgrade"), "{text}");
     assert!(!world.state("a").is_down());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_was_bad_is_used_again_once_it_was_emptied() {
+    let replaced = AdminAct::ReplaceSlot { slot: None, version: "7.4.0".to_owned() };
+    let rule = Behaviour::OtherAdmin { when: When::Fetched {}, act: replaced };
+    let world = World::new(vec![spec("a")], FaultPlan::default().where_("a", rule), |_| {}).await;
+    assert_eq!(world.run().await, Ending::Held);
+    assert_eq!(world.failure("a").0, FailureCode::WrongImage);
+    let box_ = world.fleet.appliance("a").expect("it is there");
+    box_.admin(&AdminAct::DeleteSlot { slot: Some("2".to_owned()) });
+    world.decide(Decision::Retry { appliances: vec![name("a")] }).await;
+    world.decide(Decision::Resume).await;
+    assert_eq!(world.run().await, DONE);
+    world.check_all_upgraded();
+    assert_eq!(world.state("a").stage.slot.expect("a slot").as_str(), "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_gives_an_appliance_that_did_not_return_its_whole_time_again() {
+    let by = jiff::SignedDuration::from_mins(70);
+    let faults = FaultPlan::default().where_("a", Behaviour::SlowBoot { by });
+    let world = World::new(vec![spec("a")], faults, |_| {}).await;
+    assert_eq!(world.run().await, Ending::Held);
+    assert_eq!(world.failure("a").0, FailureCode::NoReturn);
+    world.decide(Decision::Retry { appliances: vec![name("a")] }).await;
+    world.decide(Decision::Resume).await;
+    assert_eq!(world.run().await, DONE);
+    world.check_all_upgraded();
 }
