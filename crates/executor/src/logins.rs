@@ -91,11 +91,13 @@ impl State {
         let elsewhere: Vec<ApplianceName> = self
             .refused
             .iter()
-            .filter(|(name, refused)| *name != appliance && refused.contains_key(credential))
+            // A corrected password begins with a clean record.
+            .filter(|(name, refused)| {
+                *name != appliance && refused.get(credential) == Some(&fingerprint)
+            })
             .map(|(name, _)| name.clone())
             .collect();
-        // An appliance that refused another content may be tried with the corrected one.
-        if elsewhere.len() >= REFUSALS && here.is_none() {
+        if elsewhere.len() >= REFUSALS {
             return Gate::Closed(Withheld::RefusedElsewhere(elsewhere));
         }
         if self.trying.insert(credential.clone()) { Gate::Open { trial: true } } else { Gate::Busy }

@@ -86,14 +86,14 @@ pub enum CredentialError {
     #[error("the password command failed")]
     Command(#[source] CommandError),
     /// The program ended with a failure.
-    #[error("the password command `{program}` {ended}{said}")]
+    #[error(
+        "the password command `{program}` {ended}; what it printed is not shown, since it may hold the password: run it by hand"
+    )]
     CommandFailed {
         /// The program.
         program: String,
         /// How it ended.
         ended: String,
-        /// The end of its standard error, if it said anything.
-        said: String,
     },
     /// Nothing was read.
     #[error("the password from {source_name} is empty")]
@@ -175,9 +175,8 @@ impl Credentials {
                 Some(code) => format!("ended with exit code {code}"),
                 None => "was ended by a signal".to_owned(),
             };
-            let said = crate::words::tame(&output.stderr, 200);
-            let said = if said.is_empty() { said } else { format!(": {said}") };
-            return Err(CredentialError::CommandFailed { program, ended, said });
+            // What it printed is shown nowhere: a helper that traces itself prints the password.
+            return Err(CredentialError::CommandFailed { program, ended });
         }
         let first = stdout.split('\n').next().unwrap_or_default();
         password(source, first.strip_suffix('\r').unwrap_or(first))

@@ -8,6 +8,7 @@ use miette::{
 use planner::{Fault, Place, Related, Role, Source};
 use serde_json::{Value, json};
 
+use crate::mask;
 use crate::printer::Paint;
 
 /// The two files, for marking text in them.
@@ -59,9 +60,9 @@ pub(crate) fn values(faults: &[Fault]) -> Vec<Value> {
                 &fault.place,
                 json!({
                     "code": fault.code,
-                    "message": fault.message,
-                    "label": fault.label,
-                    "help": fault.help,
+                    "message": mask::user_information(&fault.message),
+                    "label": mask::user_information(&fault.label),
+                    "help": fault.help.as_ref().map(|text| mask::user_information(text)),
                     "related": related,
                 }),
             )
@@ -79,7 +80,7 @@ fn with_place(place: &Place, mut value: Value) -> Value {
 }
 
 fn named(source: &Source) -> NamedSource<String> {
-    NamedSource::new(&source.name, source.text.clone())
+    NamedSource::new(&source.name, mask::file(&source.text))
 }
 
 /// Whether the locale's characters are Unicode.
@@ -112,7 +113,7 @@ impl fmt::Debug for Drawn<'_> {
 
 impl fmt::Display for Drawn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]", self.fault.message, self.fault.code)
+        write!(f, "{} [{}]", mask::user_information(&self.fault.message), self.fault.code)
     }
 }
 

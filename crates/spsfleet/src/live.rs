@@ -156,7 +156,7 @@ pub(crate) fn what_to_type(run: &Run, database: &Path, paint: Paint) -> Vec<Stri
     }
     let held = of(&|phase| phase == Phase::Held);
     if !held.is_empty() {
-        let held = held.iter().take(5).copied().collect::<Vec<_>>().join(" ");
+        let held = held.join(" ");
         add(
             "take what is held up again, when its reason is settled:",
             format!("spsfleet retry {name} {held} {state}"),

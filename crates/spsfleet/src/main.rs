@@ -15,6 +15,7 @@ mod faults;
 mod folder;
 mod inputs;
 mod live;
+mod mask;
 mod printer;
 mod rolling;
 mod service;

@@ -123,6 +123,15 @@ fn came_back(context: &mut Context, version: FirmwareVersion) -> Done {
 pub(super) fn came_back_on(version: &FirmwareVersion, context: &Context) -> Stop {
     let target = &context.plan.firmware.version;
     let before = context.run.baseline.as_ref().map(|baseline| &baseline.version);
+    let upgrade = context.run.upgrade.as_ref();
+    let nothing_seen = upgrade.is_some_and(|u| u.restart_at.is_none() && u.armed_at.is_none());
+    if nothing_seen && before == Some(version) {
+        let text = format!(
+            "it took the upgrade call, but neither restarted nor selected the slot in {:#}; it is still on {version}",
+            context.plan.timeouts.upgrade
+        );
+        return fail(STEP, FailureCode::Reverted, text);
+    }
     if before.is_none_or(|before| before == version) {
         let text = format!(
             "it is on {version} again instead of {target}: the appliance reverted the upgrade by itself; its console and support bundle say why"

@@ -240,8 +240,11 @@ impl Run {
         }))
     }
 
-    /// Takes over a new plan: members that have not begun may come, go and move.
-    fn replan(&mut self, plan: &Arc<Plan>, at: Timestamp) -> Result<(), String> {
+    /// Whether what has not begun may go on with another plan.
+    ///
+    /// # Errors
+    /// What has begun and would be lost, in words for the person.
+    pub fn may_replan(&self, plan: &Plan) -> Result<(), String> {
         let begun = || self.appliances.iter().filter(|(_, run)| run.has_begun());
         if plan.firmware.version != self.plan.firmware.version
             && let Some((name, _)) = begun().next()
@@ -252,8 +255,16 @@ impl Run {
             ));
         }
         if let Some((name, _)) = begun().find(|(name, _)| !plan.appliances.contains_key(*name)) {
-            return Err(format!("{name} has begun and is missing from the new plan"));
+            return Err(format!(
+                "{name} has begun and is missing from the new plan; keep it selected, or abort the rollout and begin another"
+            ));
         }
+        Ok(())
+    }
+
+    /// Takes over a new plan: members that have not begun may come, go and move.
+    fn replan(&mut self, plan: &Arc<Plan>, at: Timestamp) -> Result<(), String> {
+        self.may_replan(plan)?;
         self.appliances.retain(|name, _| plan.appliances.contains_key(name));
         for name in plan.appliances.keys() {
             self.appliances.entry(name.clone()).or_insert_with(|| ApplianceRun::new(at));

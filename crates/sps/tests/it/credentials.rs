@@ -98,7 +98,7 @@ mod commands {
             (output.code, output.stdout, output.stderr) = (code, stdout.into(), stderr.into());
         };
         for (code, stdout, stderr, reason) in [
-            (Some(3), "pw", "vault is sealed\n", "exit code 3: vault is sealed"),
+            (Some(3), "pw", "+ echo pw\n", "exit code 3"),
             (None, "pw", "", "signal"),
             (Some(0), "", "", "is empty"),
             (Some(0), "\npw\n", "", "is empty"),

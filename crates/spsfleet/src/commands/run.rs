@@ -149,6 +149,7 @@ async fn look(reader: &SqliteReader, plan: &Plan, replan: bool) -> anyhow::Resul
         )));
     }
     if replan {
+        run.may_replan(plan).map_err(coded::usage)?;
         return Ok(Standing::Changed(run));
     }
     Err(coded::usage(changed(&run, plan)))
