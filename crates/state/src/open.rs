@@ -211,7 +211,9 @@ pub(crate) async fn prepare(path: &Path, create: bool) -> Result<(), Error> {
     if content == Content::Fresh && !create {
         return Err(Error::Empty { path: path.to_owned() });
     }
-    Ok(())
+    // SQLite would open a file that cannot be written, and fail at the first event.
+    let writable = fs::OpenOptions::new().write(true).open(path);
+    writable.map(drop).map_err(|error| Error::io(path, "opening the database", error))
 }
 
 /// Opens the writing connection of a journal, or of a file that is to become one.
