@@ -92,10 +92,10 @@ impl Core {
             let again = self.look_again.contains(&name);
             let wanted = match want(run, &self.run.plan, again, now) {
                 // Its turn has not come, but it takes places: only a look frees them.
-                Want::Step(step) if run.dark && !self.may_begin(step, wave) => {
+                Want::Step(step) if run.is_down() && !self.may_begin(step, wave) => {
                     Want::Step(Step::Watch)
                 }
-                Want::Transfer if run.dark && !self.may_stage(wave) => Want::Step(Step::Watch),
+                Want::Transfer if run.is_down() && !self.may_stage(wave) => Want::Step(Step::Watch),
                 wanted => wanted,
             };
             match wanted {

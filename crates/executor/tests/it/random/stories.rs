@@ -117,6 +117,26 @@ fn a_call_that_was_not_done_is_not_made_again_after_an_abort() {
 }
 
 #[test]
+fn who_is_down_by_a_call_that_was_resolved_as_not_done_is_seen_up_after_an_abort() {
+    let mut drive = drive(&[0], true);
+    let lost = outcome(ActKind::Upgrade, ActOutcome::ReplyLost);
+    let unknown = || outcome(ActKind::Upgrade, ActOutcome::CannotTell);
+    let credentials = HoldReason::Credentials { detail: String::new() };
+    let appliance = name("a00");
+    drive
+        .made_ready("a00")
+        .step("a00", Step::Activate, [Is::Intended(Act::Upgrade { slot: slot() }), lost])
+        .step("a00", Step::Return, [Is::Held(credentials)])
+        .says_person(Decision::Retry { appliances: vec![appliance.clone()] })
+        .step("a00", Step::Return, [unknown()])
+        .says_person(Decision::Abort)
+        .says_person(Decision::Resolve { appliance, done: false });
+    assert_eq!(drive.under_way("a00"), Some(Step::Watch), "a person's word frees no place");
+    drive.says("a00", Is::Up { version: None });
+    assert_eq!(drive.phase("a00"), Phase::Skipped);
+}
+
+#[test]
 fn nothing_begins_for_an_appliance_that_an_abort_is_about_to_leave_out() {
     let mut drive = drive(&[0], true);
     let unproven = HoldReason::IdentityNotProven { detail: String::new() };
