@@ -217,8 +217,6 @@ impl Core {
                 }
                 if self.run.appliances.contains_key(name) {
                     self.account(name, before);
-                    // It may have been down when the rollout was aborted, and is not any more.
-                    self.give_up(name, &mut commands);
                 } else {
                     self.account_bystander(name);
                 }
@@ -234,8 +232,13 @@ impl Core {
         if let Some(step) = self.active.remove(name) {
             self.free_transfer(name, step);
         }
+        let mut commands = Vec::new();
+        // It may have been down when the rollout was aborted, and is not any more. What its step
+        // had to say of it is said.
+        self.give_up(name, &mut commands);
         self.wake(name);
-        self.schedule(now)
+        commands.extend(self.schedule(now));
+        commands
     }
 
     /// Time has passed.

@@ -4,8 +4,8 @@ use executor::core::Command;
 use executor::reasons;
 use model::decision::{Actor, Decision};
 use model::event::{
-    Act, ActKind, ActOutcome, ApplianceChange as Is, Change, Event, RolloutChange, SkipReason,
-    StagedHow, Step,
+    Act, ActKind, ActOutcome, ApplianceChange as Is, Change, Event, Failure, FailureCode,
+    RolloutChange, SkipReason, StagedHow, Step,
 };
 use model::hold::HoldReason;
 use model::names::{ApplianceName, FetchKey, RolloutId, SlotKey};
@@ -117,6 +117,21 @@ fn a_call_that_was_not_done_is_not_made_again_after_an_abort() {
 }
 
 #[test]
+fn a_call_refused_after_an_abort_stays_a_failure() {
+    let mut drive = drive(&[0], true);
+    drive.made_ready("a00").says("a00", Is::StepStarted(Step::Activate));
+    drive.says("a00", Is::Intended(Act::Upgrade { slot: slot() })).says_person(Decision::Abort);
+    let text = "the appliance says no".to_owned();
+    let refused = Failure { step: Step::Activate, code: FailureCode::UpgradeRefused, text };
+    for change in [outcome(ActKind::Upgrade, ActOutcome::NotDone), Is::Failed(refused)] {
+        drive.draft(Change::Appliance(name("a00"), change));
+    }
+    drive.end(&name("a00"));
+    drive.write().expect("no rule is broken");
+    assert_eq!(drive.phase("a00"), Phase::Failed);
+}
+
+#[test]
 fn who_is_down_by_a_call_that_was_resolved_as_not_done_is_seen_up_after_an_abort() {
     let mut drive = drive(&[0], true);
     let lost = outcome(ActKind::Upgrade, ActOutcome::ReplyLost);
@@ -132,7 +147,8 @@ fn who_is_down_by_a_call_that_was_resolved_as_not_done_is_seen_up_after_an_abort
         .says_person(Decision::Abort)
         .says_person(Decision::Resolve { appliance, done: false });
     assert_eq!(drive.under_way("a00"), Some(Step::Watch), "a person's word frees no place");
-    drive.says("a00", Is::Up { version: None });
+    drive.says("a00", Is::Up { version: None }).end(&name("a00"));
+    drive.write().expect("no rule is broken");
     assert_eq!(drive.phase("a00"), Phase::Skipped);
 }
 
