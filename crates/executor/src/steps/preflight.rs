@@ -9,7 +9,7 @@ use model::observed::{Baseline, FetchJob, Info, SetupStatus, Slot, describe_slot
 
 use super::ask::{Answering, TWO_LOOKS, is_silence, not_ready, set_aside};
 use super::checks::{health_faults, room};
-use super::context::{Context, Deadline};
+use super::context::{Context, Deadline, unsigned};
 use super::questions;
 use super::{Done, Stop, fail, hold, refused};
 use crate::pacing;
@@ -22,7 +22,7 @@ const READS: Duration = Duration::from_mins(2);
 
 pub(super) async fn preflight(context: &mut Context) -> Done {
     reach(context).await?;
-    let deadline = Deadline(context.monotonic() + READS);
+    let deadline = reads_deadline(context);
     let info = read(context, deadline, questions::info()).await?;
     check_identity(context, &info)?;
     let target = context.plan.firmware.version.clone();
@@ -104,6 +104,18 @@ async fn reach(context: &mut Context) -> Done {
         let to_second_look = (began + TWO_LOOKS).saturating_sub(context.monotonic());
         context.sleep(pause.min(to_second_look).max(Duration::from_millis(50))).await;
     }
+}
+
+/// The time for the reads: once it is set aside an appliance that answers only its first question
+/// gets no more than what is left of its wait, and no less than two looks.
+fn reads_deadline(context: &Context) -> Deadline {
+    let wait = unsigned(context.plan.unreachable_wait);
+    let used = context
+        .run
+        .set_aside_at
+        .map_or(Duration::ZERO, |since| unsigned(context.now().duration_since(since)));
+    let left = wait.saturating_sub(used);
+    Deadline(context.monotonic() + READS.min(left).max(TWO_LOOKS))
 }
 
 /// A read of preflight: what does not answer in time is set aside, not failed.

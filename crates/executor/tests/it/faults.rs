@@ -421,92 +421,19 @@ async fn a_reboot_by_another_hand_is_survived_at_any_time() {
     }
 }
 
-/// Which test names the outcome of a behaviour. A new behaviour does not compile without one.
-fn test_of(behaviour: &Behaviour) -> &'static str {
-    match behaviour {
-        Behaviour::Revert { .. } => {
-            "single::a_revert_is_a_failure_and_only_a_persons_retry_upgrades_again"
-        }
-        Behaviour::WrongVersionAfterReboot { .. } | Behaviour::CorruptedAfterReboot {} => {
-            "single::wrong_version_and_broken_integrity_after_the_return_are_failures"
-        }
-        Behaviour::NeverReturns { .. } => {
-            "single::an_appliance_that_never_returns_fails_and_stays_down"
-        }
-        Behaviour::UpgradeIgnored { .. } => {
-            "single::an_accepted_call_without_effect_is_a_failure_not_a_second_call"
-        }
-        Behaviour::UpgradeArms {} => "an_upgrade_call_that_only_arms_is_found_out_and_rebooted",
-        Behaviour::FetchStuck { .. } | Behaviour::FetchFails { .. } => {
-            "stuck_and_failed_fetches_are_asked_for_again_three_times_at_most"
-        }
-        Behaviour::FetchCorrupts { .. } => {
-            "a_wrong_checksum_or_a_missing_slot_is_not_fetched_again"
-        }
-        Behaviour::NoFetch {} => "single::uploads_where_fetch_is_not_offered",
-        Behaviour::TestFails { .. } | Behaviour::UpgradeTestFails { .. } => {
-            "single::a_failed_test_keeps_the_appliances_own_words"
-        }
-        Behaviour::OtherAdmin { act, .. } => match act {
-            AdminAct::DeleteSlot { .. }
-            | AdminAct::ReplaceSlot { .. }
-            | AdminAct::Arm { .. }
-            | AdminAct::StartFetch { .. } => "another_hand_is_a_hold",
-            AdminAct::Disarm {} => {
-                "a_selection_that_another_hand_takes_back_is_a_failure_not_a_second_call"
-            }
-            AdminAct::RemoveRecords {} => "fetch_records_that_another_hand_removes_cost_nothing",
-            AdminAct::Reboot {} => "a_reboot_by_another_hand_is_survived_at_any_time",
-            AdminAct::EndSessions {} => "sessions_that_end_cost_a_login_and_nothing_else",
-        },
-        Behaviour::Outage { .. } => {
-            "an_unreachable_appliance_is_set_aside_and_taken_when_it_answers"
-        }
-        Behaviour::PasswordChanged {} => "a_refused_password_is_sent_once",
-        Behaviour::WrongCertificate { .. } => "an_unproven_identity_gets_no_password",
-        Behaviour::SlotsFull { .. } => "slots_that_are_full_on_arrival_are_listed",
-        Behaviour::Tainted { .. } | Behaviour::DiskUsed { .. } => {
-            "poor_health_is_said_before_anything_is_done"
-        }
-        Behaviour::SlowBoot { .. } => "a_slow_boot_is_waited_for",
+/// One good answer does not forgive the others: what counts is that the appliance cannot be read.
+#[tokio::test(start_paused = true)]
+async fn an_appliance_that_answers_one_question_only_fails_after_its_wait() {
+    for request in ["GET /api/firmware/slots", "GET /api/authentication"] {
+        let rule = FaultRule { forever: true, ..FaultRule::once(request, Fault::status(503)) };
+        let world = World::new(vec![spec("a")], FaultPlan::default().with(rule), |plan| {
+            plan.unreachable_wait = SignedDuration::from_mins(1);
+        })
+        .await;
+        let began = world.ports.clock.monotonic();
+        assert_eq!(world.run().await, Ending::Held);
+        assert_eq!(world.failure("a").0, FailureCode::Unreachable, "{request}");
+        let took = world.ports.clock.monotonic() - began;
+        assert!(took < Duration::from_secs(150), "{request}: {took:?}");
     }
-}
-
-/// The same for a fault of a single request.
-fn test_of_fault(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Status { .. }
-        | Fault::Reset
-        | Fault::ReplyLost
-        | Fault::Hang { .. }
-        | Fault::Delay { .. }
-        | Fault::Slow { .. }
-        | Fault::Truncate { .. }
-        | Fault::Html { .. }
-        | Fault::Body { .. }
-        | Fault::Booting => "passing_faults_on_any_request_do_no_harm",
-    }
-}
-
-#[test]
-fn every_fault_names_a_test_that_is_there() {
-    let sources = [include_str!("faults.rs"), include_str!("single.rs")];
-    let there = |test: &str| {
-        let name = test.rsplit("::").next().unwrap_or(test);
-        sources.iter().any(|source| source.contains(&format!("async fn {name}(")))
-    };
-    let some = [
-        test_of(&Behaviour::Revert { times: 1 }),
-        test_of(&Behaviour::UpgradeArms {}),
-        test_of(&Behaviour::NoFetch {}),
-        test_of_fault(&Fault::Reset),
-    ];
-    assert!(some.into_iter().all(there));
-    let named = include_str!("faults.rs").lines().filter_map(|line| {
-        let quoted = line.trim().trim_end_matches([',', '}']).trim();
-        let quoted = quoted.rsplit("=> ").next()?.strip_prefix('"')?.strip_suffix('"')?;
-        quoted.contains('_').then_some(quoted).filter(|name| !name.contains([' ', '/', '{']))
-    });
-    let missing: Vec<&str> = named.filter(|name| !there(name)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use executor::{Ending, Executor, Options, Ports};
 use futures::future::BoxFuture;
-use model::event::{Draft, Event, LoginMemory, RolloutHead, Seq, StepDuration};
+use model::event::{Draft, Event};
 use model::memory::MemoryJournal;
-use model::names::RolloutId;
 use model::plan::Plan;
 use model::ports::{Clock, Journal, JournalError};
 use model::rollout::Image;
 use model::run::Phase;
 use sim::{ApplianceSpec, Behaviour, FaultPlan, UpgradeMode};
 
+use crate::journals::read_from_inner;
 use crate::prefixes::tell;
 use crate::world::{IMAGE, SIZE, World, reboot_by_command, spec, specs};
 
@@ -88,26 +88,7 @@ impl Journal for Refusing {
         self.inner.append(batch)
     }
 
-    fn events<'a>(
-        &'a self,
-        rollout: &'a RolloutId,
-        after: Seq,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Event>, JournalError>> {
-        self.inner.events(rollout, after, limit)
-    }
-
-    fn rollouts(&self) -> BoxFuture<'_, Result<Vec<RolloutHead>, JournalError>> {
-        self.inner.rollouts()
-    }
-
-    fn logins(&self) -> BoxFuture<'_, Result<LoginMemory, JournalError>> {
-        self.inner.logins()
-    }
-
-    fn durations(&self) -> BoxFuture<'_, Result<Vec<StepDuration>, JournalError>> {
-        self.inner.durations()
-    }
+    read_from_inner!();
 }
 
 /// Wherever the disk fills up, and for however long: when it is freed the rollout goes on by

@@ -1,8 +1,10 @@
 //! The executor against simulated appliances, in virtual time.
 
+mod coverage;
 mod faults;
 mod fleets;
 mod gates;
+mod journals;
 mod losses;
 mod prefixes;
 mod random;

@@ -12,9 +12,8 @@ use std::time::Duration;
 use executor::{Ending, Executor, Options, Ports};
 use futures::future::BoxFuture;
 use model::decision::Decision;
-use model::event::{Draft, Event, LoginMemory, RolloutHead, Seq, StepDuration};
+use model::event::{Draft, Event};
 use model::memory::MemoryJournal;
-use model::names::RolloutId;
 use model::plan::Plan;
 use model::ports::{Journal, JournalError};
 use model::rollout::{Image, SiteLimits};
@@ -23,6 +22,7 @@ use sim::ledger::observer::{Limits, violations};
 use sim::{ApplianceSpec, Behaviour, Fault, FaultPlan, FaultRule, UpgradeMode};
 use tokio::sync::Notify;
 
+use crate::journals::read_from_inner;
 use crate::world::{IMAGE, SIZE, World, change, reboot_by_command, spec};
 
 /// A journal that takes so many events and then dies with the program: the rest of the batch is
@@ -51,26 +51,7 @@ impl Journal for Dying {
         })
     }
 
-    fn events<'a>(
-        &'a self,
-        rollout: &'a RolloutId,
-        after: Seq,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Event>, JournalError>> {
-        self.inner.events(rollout, after, limit)
-    }
-
-    fn rollouts(&self) -> BoxFuture<'_, Result<Vec<RolloutHead>, JournalError>> {
-        self.inner.rollouts()
-    }
-
-    fn logins(&self) -> BoxFuture<'_, Result<LoginMemory, JournalError>> {
-        self.inner.logins()
-    }
-
-    fn durations(&self) -> BoxFuture<'_, Result<Vec<StepDuration>, JournalError>> {
-        self.inner.durations()
-    }
+    read_from_inner!();
 }
 
 /// One story, told again for every instant at which the program may die.
