@@ -3,27 +3,24 @@
 //! A small world without clock and network ends every step at once: what is measured is the fold,
 //! the queues and the limits.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use executor::core::{Command, Core};
 use jiff::{SignedDuration, Timestamp};
+use model::FirmwareVersion;
 use model::decision::Actor;
 use model::event::{
     Act, ActKind, ActOutcome, ApplianceChange, Change, Event, RolloutChange, StagedHow, Step,
 };
-use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
-use model::names::{ApplianceName, FetchKey, RolloutId, RolloutName, SiteName, SlotKey, WaveName};
+use model::fleet::Appliance;
+use model::names::{ApplianceName, FetchKey, RolloutId, SiteName, SlotKey};
 use model::observed::{Baseline, Health, Offered};
-use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
-use model::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, SiteLimits, StageMode,
-    Timeouts,
-};
+use model::plan::Plan;
+use model::rollout::{RolloutLimits, SiteLimits};
 use model::run::Run;
-use model::{FirmwareVersion, Sha256Hex};
 
 fn main() {
     divan::main();
@@ -148,60 +145,16 @@ fn baseline() -> Baseline {
 
 fn plan(appliances: usize) -> Arc<Plan> {
     let site = |n: usize| SiteName::new(&format!("site-{}", n % 20)).expect("a name");
-    let entry = |n: usize| Appliance {
-        name: ApplianceName::new(&format!("a{n:06}")).expect("a name"),
-        endpoint: Endpoint {
-            address: "192.0.2.1".to_owned(),
-            port: 443,
-            trust: Trust::System,
-            login: Login {
-                username: "u".to_owned(),
-                method: None,
-                password: PasswordSource::Env("P".to_owned()),
-            },
-        },
-        hostname: None,
-        site: site(n),
-        labels: BTreeMap::new(),
-        group: None,
-        cluster: None,
-        ha: None,
-        upgrade_call: UpgradeCall::Detect,
-        reboot: Reboot::Operator,
+    let entry = |n: usize| {
+        let name = ApplianceName::new(&format!("a{n:06}")).expect("a name");
+        Appliance { site: site(n), ..sim::sample::appliance(&name) }
     };
-    let entries: Vec<Arc<Appliance>> = (0..appliances).map(|n| Arc::new(entry(n))).collect();
-    let names: Vec<ApplianceName> = entries.iter().map(|entry| entry.name.clone()).collect();
-    let tenth = appliances.div_ceil(10);
-    let wave = |name: &str, members: &[ApplianceName]| PlannedWave {
-        name: WaveName::new(name).expect("a name"),
-        appliances: members.to_vec(),
-        failure_budget: None,
-    };
+    let mut plan = sim::sample::plan("bench", (0..appliances).map(entry));
+    let names: Vec<ApplianceName> = plan.appliances.keys().cloned().collect();
+    let (tenth, rest) = names.split_at(appliances.div_ceil(10));
+    plan.waves = vec![sim::sample::wave("tenth", tenth), sim::sample::wave("rest", rest)];
+    plan.limits = RolloutLimits { transfers: 200, unavailable: 100, requests_per_second: 2000 };
     let limits = SiteLimits { transfers: Some(20), unavailable: Some(8), ..SiteLimits::default() };
-    Arc::new(Plan {
-        schema: PLAN_SCHEMA,
-        rollout: RolloutName::new("bench").expect("a name"),
-        digest: Sha256Hex::of(b""),
-        firmware: Firmware {
-            version: FirmwareVersion::parse("7.5.1").expect("a version"),
-            sha256: Sha256Hex::of(b""),
-            fetch: Some("https://repo.example/x.iso".to_owned()),
-            upload: None,
-            adopt: true,
-        },
-        message: "bench".to_owned(),
-        waves: vec![wave("tenth", &names[..tenth]), wave("rest", &names[tenth..])],
-        appliances: names.into_iter().zip(entries).collect(),
-        bystanders: BTreeMap::new(),
-        limits: RolloutLimits { transfers: 200, unavailable: 100, requests_per_second: 2000 },
-        sites: (0..20).map(|n| (site(n), limits.clone())).collect(),
-        groups: BTreeMap::new(),
-        stage: StageMode::Ahead,
-        failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
-        checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
-        make_room: MakeRoom::Never,
-        unreachable_wait: SignedDuration::from_hours(2),
-        timeouts: Timeouts::default(),
-        warnings: Vec::new(),
-    })
+    plan.sites = (0..20).map(|n| (site(n), limits.clone())).collect();
+    Arc::new(plan)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use model::fleet as inventory;
-use model::names::{ApplianceName, SiteName};
+use model::names::ApplianceName;
 use model::ports::{Clock, Connector};
 use model::random::Random;
 use tokio_util::task::TaskTracker;
@@ -15,6 +15,7 @@ use crate::faults::FaultPlan;
 use crate::images::{Images, SimImage};
 use crate::ledger::Ledger;
 use crate::port::{ClientSettings, InProcess};
+use crate::sample;
 use crate::spec::ApplianceSpec;
 
 /// Simulated appliances by name, with the ledger of what they saw.
@@ -106,32 +107,14 @@ impl SimFleet {
 }
 
 fn entry(spec: &ApplianceSpec) -> inventory::Appliance {
-    inventory::Appliance {
-        name: spec.name.clone(),
-        endpoint: inventory::Endpoint {
-            address: format!("{}.sim.invalid", spec.name),
-            port: 443,
-            trust: inventory::Trust::System,
-            login: inventory::Login {
-                username: spec.username.clone().unwrap_or_else(|| "fleet-upgrader".to_owned()),
-                method: None,
-                password: inventory::PasswordSource::Credential("sps-password".to_owned()),
-            },
-        },
-        hostname: None,
-        site: spec.site.clone().unwrap_or_else(default_site),
-        labels: BTreeMap::new(),
-        group: None,
-        cluster: None,
-        ha: None,
-        upgrade_call: inventory::UpgradeCall::Detect,
-        reboot: inventory::Reboot::Operator,
+    let mut entry = sample::appliance(&spec.name);
+    if let Some(username) = &spec.username {
+        entry.endpoint.login.username.clone_from(username);
     }
-}
-
-#[expect(clippy::expect_used, reason = "the text is a name")]
-fn default_site() -> SiteName {
-    SiteName::new("default").expect("a name")
+    if let Some(site) = &spec.site {
+        entry.site.clone_from(site);
+    }
+    entry
 }
 
 impl SimFleetBuilder {

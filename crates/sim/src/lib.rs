@@ -48,6 +48,7 @@ mod https;
 mod images;
 pub mod ledger;
 mod port;
+pub mod sample;
 mod spec;
 
 pub use appliance::{Phase, SimAppliance};

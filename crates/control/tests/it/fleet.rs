@@ -9,15 +9,10 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use model::decision::{Actor, Decision};
 use model::event::{ApplianceChange, Change, Event, RolloutChange};
-use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
-use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
-use model::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
-};
+use model::fleet::Appliance;
+use model::plan::Plan;
 use model::run::Run;
-use model::{
-    ApplianceName, FirmwareVersion, RolloutId, RolloutName, Sha256Hex, SiteName, WaveName,
-};
+use model::{ApplianceName, FirmwareVersion, RolloutId, WaveName};
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     let start: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
@@ -40,64 +35,17 @@ pub(crate) fn actor() -> Actor {
     Actor { uid: 1000, name: "ops".to_owned(), pid: 17 }
 }
 
-fn appliance(name: &ApplianceName) -> Appliance {
-    Appliance {
-        name: name.clone(),
-        endpoint: Endpoint {
-            address: format!("{name}.example.com"),
-            port: 443,
-            trust: Trust::System,
-            login: Login {
-                username: "rollout".to_owned(),
-                method: None,
-                password: PasswordSource::Credential("sps".to_owned()),
-            },
-        },
-        hostname: None,
-        site: SiteName::new("ams").expect("a name"),
-        labels: BTreeMap::new(),
-        group: None,
-        cluster: None,
-        ha: None,
-        upgrade_call: UpgradeCall::Detect,
-        reboot: Reboot::Operator,
-    }
-}
-
 fn plan() -> Plan {
-    let waves = [("canary", vec!["b"]), ("rest", vec!["d", "a", "c"])];
-    let planned = |(text, members): &(&str, Vec<&str>)| PlannedWave {
-        name: wave(text),
-        appliances: members.iter().map(|member| name(member)).collect(),
-        failure_budget: None,
-    };
     let members = ["a", "b", "c", "d"].map(name);
-    Plan {
-        schema: PLAN_SCHEMA,
-        rollout: RolloutName::new("sps-7.5.1").expect("a name"),
-        digest: Sha256Hex::of(b"plan"),
-        firmware: Firmware {
-            version: version("7.5.1"),
-            sha256: Sha256Hex::of(b"image"),
-            fetch: Some("https://images.example.com/sps.iso".to_owned()),
-            upload: None,
-            adopt: true,
-        },
-        message: "Upgrade".to_owned(),
-        waves: waves.iter().map(planned).collect(),
-        appliances: members.iter().map(|n| (n.clone(), Arc::new(appliance(n)))).collect(),
-        bystanders: BTreeMap::new(),
-        limits: RolloutLimits { transfers: 10, unavailable: 1, requests_per_second: 50 },
-        sites: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        stage: StageMode::Ahead,
-        failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
-        checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
-        make_room: MakeRoom::Never,
-        unreachable_wait: SignedDuration::from_hours(2),
-        timeouts: Timeouts::default(),
-        warnings: Vec::new(),
-    }
+    let ams = || model::SiteName::new("ams").expect("a name");
+    let entry = |name| Appliance { site: ams(), ..sim::sample::appliance(name) };
+    let mut plan = sim::sample::plan("sps-7.5.1", members.iter().map(entry));
+    plan.waves = vec![
+        sim::sample::wave("canary", &[name("b")]),
+        sim::sample::wave("rest", &["d", "a", "c"].map(name)),
+    ];
+    plan.digest = plan.content_digest();
+    plan
 }
 
 /// A run into which changes are folded, ten seconds apart.

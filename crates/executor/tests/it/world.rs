@@ -1,28 +1,24 @@
 //! A simulated fleet, a plan for it, a journal, and the executor between them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use executor::{Ending, Executor, Handle, Options, Ports};
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use model::Sha256Hex;
 use model::decision::{Actor, Decision};
 use model::event::{ApplianceChange, Change, FailureCode};
 use model::fleet::Reboot;
 use model::hold::HoldReason;
 use model::memory::MemoryJournal;
-use model::names::{ApplianceName, RolloutId, RolloutName, SiteName, WaveName};
-use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
+use model::names::{ApplianceName, RolloutId};
+use model::plan::Plan;
 use model::ports::{
     Clock, Command, CommandError, CommandOutput, CommandRunner, Connector, Journal, ProcessId,
 };
 use model::random::Random;
-use model::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
-};
 use model::run::{ApplianceRun, Phase, Run};
-use model::{FirmwareVersion, Sha256Hex};
 use sim::{ApplianceSpec, FaultPlan, Ledger, SimFleet, SimImage, TokioClock};
 
 pub(crate) const URL: &str = "https://repo.example/sps-7.5.1.iso";
@@ -256,45 +252,14 @@ impl World {
 }
 
 fn plan_for(fleet: &SimFleet, names: &[ApplianceName], sha256: Sha256Hex) -> Plan {
-    let entries = names.iter().map(|name| {
-        let entry = fleet.inventory_entry(name.as_str()).expect("it is there");
-        (name.clone(), Arc::new(entry))
-    });
-    Plan {
-        schema: PLAN_SCHEMA,
-        rollout: RolloutName::new("sps-7.5.1").expect("a name"),
-        digest: Sha256Hex::of(b""),
-        firmware: Firmware {
-            version: FirmwareVersion::parse("7.5.1").expect("a version"),
-            sha256,
-            fetch: Some(URL.to_owned()),
-            upload: None,
-            adopt: true,
-        },
-        message: "CHG1".to_owned(),
-        waves: vec![wave("all", names)],
-        appliances: entries.collect(),
-        bystanders: BTreeMap::new(),
-        limits: RolloutLimits { transfers: 10, unavailable: 1, requests_per_second: 50 },
-        sites: BTreeMap::from([(SiteName::new("default").expect("a name"), Default::default())]),
-        groups: BTreeMap::new(),
-        stage: StageMode::Ahead,
-        failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
-        checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
-        make_room: MakeRoom::Never,
-        unreachable_wait: SignedDuration::from_hours(2),
-        timeouts: Timeouts::default(),
-        warnings: Vec::new(),
-    }
+    let entry = |name: &ApplianceName| fleet.inventory_entry(name.as_str()).expect("it is there");
+    let mut plan = sim::sample::plan("sps-7.5.1", names.iter().map(entry));
+    plan.firmware.sha256 = sha256;
+    plan.firmware.fetch = Some(URL.to_owned());
+    plan
 }
 
-pub(crate) fn wave(text: &str, names: &[ApplianceName]) -> PlannedWave {
-    PlannedWave {
-        name: WaveName::new(text).expect("a name"),
-        appliances: names.to_vec(),
-        failure_budget: None,
-    }
-}
+pub(crate) use sim::sample::wave;
 
 /// Changes one planned appliance.
 pub(crate) fn change(plan: &mut Plan, of: &str, change: impl FnOnce(&mut model::fleet::Appliance)) {

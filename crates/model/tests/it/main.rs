@@ -1,23 +1,18 @@
 //! The fold: which events may follow which, and what they make of an appliance.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use model::FirmwareVersion;
 use model::decision::{Actor, Decision};
 use model::event::{
     Act, ActKind, ActOutcome, ApplianceChange, Change, Event, Failure, FailureCode, RolloutChange,
     StagedHow, Step,
 };
-use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
-use model::names::{ApplianceName, RolloutId, RolloutName, SiteName, SlotKey, WaveName};
+use model::names::{ApplianceName, RolloutId, SlotKey};
 use model::observed::{Baseline, Health, Offered};
-use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
-use model::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
-};
+use model::plan::Plan;
 use model::run::{ApplianceRun, Phase, Run};
-use model::{FirmwareVersion, Sha256Hex};
 
 fn version(text: &str) -> FirmwareVersion {
     FirmwareVersion::parse(text).expect("a version")
@@ -29,57 +24,7 @@ fn slot() -> SlotKey {
 
 fn plan() -> Arc<Plan> {
     let name = ApplianceName::new("a").expect("a name");
-    let entry = Appliance {
-        name: name.clone(),
-        endpoint: Endpoint {
-            address: "192.0.2.1".to_owned(),
-            port: 443,
-            trust: Trust::System,
-            login: Login {
-                username: "u".to_owned(),
-                method: None,
-                password: PasswordSource::Env("P".to_owned()),
-            },
-        },
-        hostname: None,
-        site: SiteName::new("default").expect("a name"),
-        labels: BTreeMap::new(),
-        group: None,
-        cluster: None,
-        ha: None,
-        upgrade_call: UpgradeCall::Detect,
-        reboot: Reboot::Operator,
-    };
-    Arc::new(Plan {
-        schema: PLAN_SCHEMA,
-        rollout: RolloutName::new("r").expect("a name"),
-        digest: Sha256Hex::of(b""),
-        firmware: Firmware {
-            version: version("7.5.1"),
-            sha256: Sha256Hex::of(b""),
-            fetch: Some("https://repo.example/x.iso".to_owned()),
-            upload: None,
-            adopt: true,
-        },
-        message: "m".to_owned(),
-        waves: vec![PlannedWave {
-            name: WaveName::new("all").expect("a name"),
-            appliances: vec![name.clone()],
-            failure_budget: None,
-        }],
-        appliances: BTreeMap::from([(name, Arc::new(entry))]),
-        bystanders: BTreeMap::new(),
-        limits: RolloutLimits { transfers: 1, unavailable: 1, requests_per_second: 1 },
-        sites: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        stage: StageMode::Ahead,
-        failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
-        checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
-        make_room: MakeRoom::Never,
-        unreachable_wait: SignedDuration::from_hours(2),
-        timeouts: Timeouts::default(),
-        warnings: Vec::new(),
-    })
+    Arc::new(sim::sample::plan("r", [sim::sample::appliance(&name)]))
 }
 
 /// Folds one event after another, a second apart unless the clock is moved.

@@ -1,6 +1,5 @@
 //! A small plan and the events of one appliance's way through it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,17 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use model::decision::{Actor, Decision};
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, Change, Draft, RolloutChange, Step};
 use model::event::{Failure, FailureCode, StagedHow};
-use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
+use model::fleet::Appliance;
 use model::observed::{Baseline, Health, Offered};
-use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
+use model::plan::Plan;
 use model::ports::Fingerprint;
-use model::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
-};
-use model::{
-    ApplianceName, CredentialId, FirmwareVersion, RolloutId, RolloutName, Sha256Hex, SiteName,
-    SlotKey, WaveName,
-};
+use model::{ApplianceName, CredentialId, FirmwareVersion, RolloutId, SlotKey};
 use state::{Holder, OpenOptions, SqliteJournal};
 
 /// When everything in these tests begins.
@@ -52,64 +45,14 @@ pub(crate) async fn open(path: &Path) -> SqliteJournal {
     SqliteJournal::open(path, OpenOptions::or_create(holder())).await.expect("opens")
 }
 
-fn appliance(name: &ApplianceName) -> Appliance {
-    Appliance {
-        name: name.clone(),
-        endpoint: Endpoint {
-            address: format!("{name}.example.com"),
-            port: 443,
-            trust: Trust::System,
-            login: Login {
-                username: "rollout".to_owned(),
-                method: None,
-                password: PasswordSource::Credential("sps".to_owned()),
-            },
-        },
-        hostname: None,
-        site: SiteName::new("ams").expect("a name"),
-        labels: BTreeMap::new(),
-        group: None,
-        cluster: None,
-        ha: None,
-        upgrade_call: UpgradeCall::Detect,
-        reboot: Reboot::Operator,
-    }
-}
-
 /// A plan of these members in one wave, with one bystander `by-1`.
 pub(crate) fn plan(rollout: &str, members: &[&str]) -> Arc<Plan> {
-    let names: Vec<ApplianceName> = members.iter().map(|text| name(text)).collect();
-    let with = |name: &ApplianceName| (name.clone(), Arc::new(appliance(name)));
-    Arc::new(Plan {
-        schema: PLAN_SCHEMA,
-        rollout: RolloutName::new(rollout).expect("a name"),
-        digest: Sha256Hex::of(rollout.as_bytes()),
-        firmware: Firmware {
-            version: version("7.5.1"),
-            sha256: Sha256Hex::of(b"image"),
-            fetch: Some("https://images.example.com/sps.iso".to_owned()),
-            upload: None,
-            adopt: true,
-        },
-        message: "Upgrade".to_owned(),
-        waves: vec![PlannedWave {
-            name: WaveName::new("all").expect("a name"),
-            appliances: names.clone(),
-            failure_budget: None,
-        }],
-        appliances: names.iter().map(with).collect(),
-        bystanders: [with(&name("by-1"))].into(),
-        limits: RolloutLimits { transfers: 10, unavailable: 1, requests_per_second: 50 },
-        sites: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        stage: StageMode::Ahead,
-        failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
-        checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
-        make_room: MakeRoom::Never,
-        unreachable_wait: SignedDuration::from_hours(2),
-        timeouts: Timeouts::default(),
-        warnings: Vec::new(),
-    })
+    let ams = || model::SiteName::new("ams").expect("a name");
+    let entry = |text: &&str| Appliance { site: ams(), ..sim::sample::appliance(&name(text)) };
+    let mut plan = sim::sample::plan(rollout, members.iter().map(entry));
+    plan.bystanders = [(name("by-1"), Arc::new(entry(&"by-1")))].into();
+    plan.digest = plan.content_digest();
+    Arc::new(plan)
 }
 
 pub(crate) fn accepted(id: &RolloutId, plan: &Arc<Plan>, at: Timestamp) -> Draft {

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
-use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
-use model::names::{ApplianceName, GroupName, RolloutName, SiteName, WaveName};
-use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
-use model::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, SiteLimits, StageMode,
-    Timeouts,
-};
-use model::{FirmwareVersion, Sha256Hex};
+use model::FirmwareVersion;
+use model::fleet::Appliance;
+use model::names::{ApplianceName, GroupName, SiteName, WaveName};
+use model::plan::{Plan, PlannedWave};
+use model::rollout::{FailureBudget, OnBreach, SiteLimits, StageMode};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -83,27 +79,8 @@ fn budget_of((count, percent, abort): &Budget) -> FailureBudget {
 }
 
 fn appliance(name: &str, site: SiteName, group: Option<GroupName>) -> Arc<Appliance> {
-    Arc::new(Appliance {
-        name: ApplianceName::new(name).expect("a name"),
-        endpoint: Endpoint {
-            address: "192.0.2.1".to_owned(),
-            port: 443,
-            trust: Trust::System,
-            login: Login {
-                username: "u".to_owned(),
-                method: None,
-                password: PasswordSource::Env("P".to_owned()),
-            },
-        },
-        hostname: None,
-        site,
-        labels: BTreeMap::new(),
-        group,
-        cluster: None,
-        ha: None,
-        upgrade_call: UpgradeCall::Detect,
-        reboot: Reboot::Operator,
-    })
+    let name = ApplianceName::new(name).expect("a name");
+    Arc::new(Appliance { site, group, ..sim::sample::appliance(&name) })
 }
 
 impl Parts {
@@ -144,36 +121,20 @@ impl Parts {
             unavailable: *unavailable,
             requests_per_second: None,
         };
-        Plan {
-            schema: PLAN_SCHEMA,
-            rollout: RolloutName::new("random").expect("a name"),
-            digest: Sha256Hex::of(b""),
-            firmware: Firmware {
-                version: target(),
-                sha256: Sha256Hex::of(b""),
-                fetch: Some("https://repo.example/x.iso".to_owned()),
-                upload: None,
-                adopt: self.adopt,
-            },
-            message: "random".to_owned(),
+        let mut plan = Plan {
             waves,
             appliances,
             bystanders: beside.collect(),
-            limits: RolloutLimits {
-                transfers: self.transfers,
-                unavailable: self.unavailable,
-                requests_per_second: 50,
-            },
             sites: self.sites.iter().enumerate().map(|(n, of)| (site(n), limits(of))).collect(),
             groups: self.groups.iter().enumerate().map(|(n, of)| (group(n), *of)).collect(),
             stage: if self.ahead { StageMode::Ahead } else { StageMode::InWindow },
             failure_budget: budget_of(&self.budget),
-            checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
-            make_room: MakeRoom::Never,
-            unreachable_wait: SignedDuration::from_hours(2),
-            timeouts: Timeouts::default(),
-            warnings: Vec::new(),
-        }
+            ..sim::sample::plan("random", [])
+        };
+        plan.firmware.adopt = self.adopt;
+        plan.limits.transfers = self.transfers;
+        plan.limits.unavailable = self.unavailable;
+        plan
     }
 }
 

@@ -1,0 +1,97 @@
+//! Inventory entries and plans as tests want them: all defaults, nothing that surprises.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
+use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
+use model::rollout::{
+    Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
+};
+use model::{ApplianceName, FirmwareVersion, RolloutName, Sha256Hex, SiteName, WaveName};
+
+/// A single appliance at the site `default`, reached by its name.
+///
+/// # Panics
+/// Never: the texts are names.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the texts are names")]
+pub fn appliance(name: &ApplianceName) -> Appliance {
+    Appliance {
+        name: name.clone(),
+        endpoint: Endpoint {
+            address: format!("{name}.sim.invalid"),
+            port: 443,
+            trust: Trust::System,
+            login: Login {
+                username: "fleet-upgrader".to_owned(),
+                method: None,
+                password: PasswordSource::Credential("sps-password".to_owned()),
+            },
+        },
+        hostname: None,
+        site: SiteName::new("default").expect("a name"),
+        labels: BTreeMap::new(),
+        group: None,
+        cluster: None,
+        ha: None,
+        upgrade_call: UpgradeCall::Detect,
+        reboot: Reboot::Operator,
+    }
+}
+
+/// One wave of a plan.
+///
+/// # Panics
+/// When the text is no name.
+#[must_use]
+#[expect(clippy::expect_used, reason = "for plans in tests, as documented")]
+pub fn wave(name: &str, members: &[ApplianceName]) -> PlannedWave {
+    PlannedWave {
+        name: WaveName::new(name).expect("a name"),
+        appliances: members.to_vec(),
+        failure_budget: None,
+    }
+}
+
+/// A plan that takes these appliances to 7.5.1 in one wave `all`, with the contract's defaults;
+/// its digest is right.
+///
+/// # Panics
+/// When the text is no name.
+#[must_use]
+#[expect(clippy::expect_used, reason = "for plans in tests, as documented")]
+pub fn plan(rollout: &str, appliances: impl IntoIterator<Item = Appliance>) -> Plan {
+    let entries: Vec<Arc<Appliance>> = appliances.into_iter().map(Arc::new).collect();
+    let names: Vec<ApplianceName> = entries.iter().map(|entry| entry.name.clone()).collect();
+    let sites = entries.iter().map(|entry| (entry.site.clone(), Default::default())).collect();
+    let mut plan = Plan {
+        schema: PLAN_SCHEMA,
+        rollout: RolloutName::new(rollout).expect("a name"),
+        digest: Sha256Hex::of(b""),
+        firmware: Firmware {
+            version: FirmwareVersion::parse("7.5.1").expect("a version"),
+            sha256: Sha256Hex::of(b"image"),
+            fetch: Some("https://repo.example/sps-7.5.1.iso".to_owned()),
+            upload: None,
+            adopt: true,
+        },
+        message: "CHG1".to_owned(),
+        waves: vec![wave("all", &names)],
+        appliances: names.into_iter().zip(entries).collect(),
+        bystanders: BTreeMap::new(),
+        limits: RolloutLimits { transfers: 10, unavailable: 1, requests_per_second: 50 },
+        sites,
+        groups: BTreeMap::new(),
+        stage: StageMode::Ahead,
+        failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
+        checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
+        make_room: MakeRoom::Never,
+        unreachable_wait: SignedDuration::from_hours(2),
+        timeouts: Timeouts::default(),
+        warnings: Vec::new(),
+    };
+    plan.digest = plan.content_digest();
+    plan
+}
