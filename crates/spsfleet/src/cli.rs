@@ -40,6 +40,20 @@ pub(crate) enum Output {
     Json,
 }
 
+/// The option of every command that reads.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Form {
+    /// How it is printed: text or json.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        hide_possible_values = true
+    )]
+    pub(crate) output: Output,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

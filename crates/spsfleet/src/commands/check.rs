@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use model::exit::Exit;
 use serde_json::json;
 
-use crate::cli::Output;
+use crate::cli::{Form, Output};
 use crate::context::Context;
 use crate::faults;
 use crate::inputs::{Checked, Files};
@@ -23,22 +23,15 @@ pub(crate) struct Args {
     /// Looks at no other file: no image, CA or password.
     #[arg(long)]
     no_files: bool,
-    /// How it is printed: text or json.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "text",
-        value_name = "FORM",
-        hide_possible_values = true
-    )]
-    output: Output,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Runs the command.
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let printer = context.printer;
     let checked = args.files.check(args.rollout.as_deref(), !args.no_files).await?;
-    match (&checked, args.output) {
+    match (&checked, args.form.output) {
         (Ok(checked), Output::Text) => {
             for warning in &checked.warnings {
                 printer.warn(&warning.text);

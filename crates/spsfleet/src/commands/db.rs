@@ -7,7 +7,7 @@ use model::exit::Exit;
 use serde_json::json;
 use state::{CheckReport, SqliteReader};
 
-use crate::cli::Output;
+use crate::cli::{Form, Output};
 use crate::context::Context;
 use crate::view::words;
 use crate::{coded, database};
@@ -40,15 +40,8 @@ struct Check {
     /// The database of `run`.
     #[arg(long, value_name = "DB")]
     state: PathBuf,
-    /// How it is printed: text or json.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "text",
-        value_name = "FORM",
-        hide_possible_values = true
-    )]
-    output: Output,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Writes a complete copy to a new file (mode 0600), also while a rollout runs. The file appears
@@ -75,7 +68,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 async fn check(args: Check, context: &Context) -> anyhow::Result<Exit> {
     let reader = database::read(&args.state).await?;
     let report = reader.check().await.map_err(database::explain)?;
-    let shown = match args.output {
+    let shown = match args.form.output {
         Output::Text => text(&reader, &report),
         Output::Json => serde_json::to_string_pretty(&json!({
             "schema": 1,

@@ -9,7 +9,7 @@ use model::exit::Exit;
 use model::ports::Clock;
 use state::{EventQuery, Order};
 
-use crate::cli::Output;
+use crate::cli::{Form, Output};
 use crate::context::Context;
 use crate::view::events::{line, object};
 use crate::{coded, database};
@@ -31,15 +31,8 @@ pub(crate) struct Args {
     /// Goes on as more happens, until stopped.
     #[arg(long)]
     follow: bool,
-    /// How it is printed: text or json.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "text",
-        value_name = "FORM",
-        hide_possible_values = true
-    )]
-    output: Output,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// How many events are read at a time.
@@ -61,7 +54,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         let events = reader.events(&query).await.map_err(database::explain)?;
         for event in &events {
             query.after = event.seq;
-            let shown = match args.output {
+            let shown = match args.form.output {
                 Output::Text => line(event, context.printer.data),
                 Output::Json => object(event).to_string(),
             };

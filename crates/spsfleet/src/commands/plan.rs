@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use model::exit::Exit;
 
-use crate::cli::Output;
+use crate::cli::{Form, Output};
 use crate::context::Context;
 use crate::inputs::Files;
 use crate::printer::width;
@@ -22,15 +22,8 @@ pub(crate) struct Args {
     /// Looks at no other file: no image, CA or password.
     #[arg(long)]
     no_files: bool,
-    /// How it is printed: text or json.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "text",
-        value_name = "FORM",
-        hide_possible_values = true
-    )]
-    output: Output,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Runs the command.
@@ -43,7 +36,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let shown = match args.output {
+    let shown = match args.form.output {
         Output::Text => view::plan::text(&planned.plan, usize::MAX, printer.data, width()),
         Output::Json => serde_json::to_string_pretty(&view::plan::document(&planned.plan))?,
     };

@@ -8,7 +8,7 @@ use model::exit::Exit;
 use model::run::Run;
 use state::SqliteReader;
 
-use crate::cli::Output;
+use crate::cli::{Form, Output};
 use crate::context::Context;
 use crate::view::status::text;
 use crate::{database, printer};
@@ -26,15 +26,8 @@ pub(crate) struct Args {
     /// All rollouts, also those that have ended.
     #[arg(long, conflicts_with = "rollout")]
     all: bool,
-    /// How it is printed: text or json.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "text",
-        value_name = "FORM",
-        hide_possible_values = true
-    )]
-    output: Output,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Runs the command.
@@ -50,7 +43,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         runs.extend(reader.snapshot(&head.id).await.map_err(database::explain)?);
     }
     let view = |run: &Run| RolloutView::of(run, false, &executor::reasons(run, now));
-    let shown = match args.output {
+    let shown = match args.form.output {
         Output::Json => {
             serde_json::to_string_pretty(&StatusView::with(runs.iter().map(view).collect()))?
         }
