@@ -63,7 +63,36 @@ pub enum FailureClass {
     OutcomeUnknown,
 }
 
+/// What a failure says of a request that changes the appliance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Became {
+    /// It did not reach the appliance, or was refused for want of a session: it may be sent again.
+    NotSent,
+    /// It may or may not have been done: observe first.
+    Unknown,
+    /// It was not done, and asking again does not help.
+    Refused,
+}
+
 impl FailureClass {
+    /// What became of a request that changes the appliance and failed so.
+    #[must_use]
+    pub fn became(self) -> Became {
+        match self {
+            Self::Unreachable | Self::LoggedOut => Became::NotSent,
+            Self::Transient | Self::NotAnApi | Self::Malformed | Self::OutcomeUnknown => {
+                Became::Unknown
+            }
+            Self::CredentialsRefused
+            | Self::CredentialsWithheld
+            | Self::CredentialsUnavailable
+            | Self::IdentityNotProven
+            | Self::Refused
+            | Self::TestFailed
+            | Self::Local => Became::Refused,
+        }
+    }
+
     /// A stable word for events and metrics.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::{Either, join_all, select};
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, FailureCode, Step};
-use model::failure::{ApplianceError, FailureClass};
+use model::failure::{ApplianceError, Became, FailureClass};
 use model::hold::HoldReason;
 use model::names::{ApplianceName, SlotKey};
 use model::observed::{TestReport, describe_slots};
@@ -92,30 +92,21 @@ fn replied(context: &mut Context, reply: Result<TestReport, ApplianceError>) -> 
         Err(error) => error,
     };
     let saw = error.to_string();
-    match error.class {
-        FailureClass::Unreachable | FailureClass::LoggedOut => {
+    match error.class.became() {
+        Became::NotSent => {
             context.outcome(ActKind::Upgrade, ActOutcome::NotDone, saw);
             Ok(())
         }
-        FailureClass::Transient
-        | FailureClass::NotAnApi
-        | FailureClass::Malformed
-        | FailureClass::Local
-        | FailureClass::OutcomeUnknown => {
+        Became::Unknown => {
             context.outcome(ActKind::Upgrade, ActOutcome::ReplyLost, saw);
             Ok(())
         }
         // Another administrator's lock, say: nothing is known of such answers, so look first.
-        FailureClass::Refused if !proves_refusal(&error) => {
+        Became::Refused if !proves_refusal(&error) => {
             context.outcome(ActKind::Upgrade, ActOutcome::ReplyLost, saw);
             Ok(())
         }
-        FailureClass::CredentialsRefused
-        | FailureClass::CredentialsWithheld
-        | FailureClass::CredentialsUnavailable
-        | FailureClass::IdentityNotProven
-        | FailureClass::Refused
-        | FailureClass::TestFailed => {
+        Became::Refused => {
             context.outcome(ActKind::Upgrade, ActOutcome::NotDone, saw);
             if error.error_type.as_deref() == Some("ResourceNotFound") {
                 let detail = format!("the tested slot is empty now: {error}");
@@ -137,6 +128,12 @@ fn proves_refusal(error: &ApplianceError) -> bool {
         "Unauthorized",
         "UpgradeMessageMissing",
     ];
+    match error.class {
+        FailureClass::Refused => {}
+        FailureClass::Local => return false,
+        // The class says it: the test failed, or nothing was sent without proof or password.
+        _ => return true,
+    }
     let named = error.error_type.as_deref();
     match error.status {
         Some(401 | 403 | 411) => true,

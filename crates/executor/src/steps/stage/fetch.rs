@@ -1,7 +1,7 @@
 //! The appliance pulls the image (sps-api.md, "Fetch").
 
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, FailureCode, Step};
-use model::failure::FailureClass;
+use model::failure::Became;
 use model::names::{FetchKey, SlotKey};
 use model::observed::{FetchJob, FetchStatus};
 use model::run::JobRecord;
@@ -36,16 +36,13 @@ pub(super) async fn start(
             context.outcome(ActKind::StartFetch, done, "the appliance accepted it");
             Ok(Some(JobRecord { key, ours: true, failed: false, removed: false }))
         }
-        Err(error) => match error.class {
-            FailureClass::Unreachable | FailureClass::LoggedOut => {
+        Err(error) => match error.class.became() {
+            Became::NotSent => {
                 context.outcome(ActKind::StartFetch, ActOutcome::NotDone, error.to_string());
                 not_begun(context, error.to_string());
                 Ok(None)
             }
-            FailureClass::Transient
-            | FailureClass::NotAnApi
-            | FailureClass::Malformed
-            | FailureClass::OutcomeUnknown => {
+            Became::Unknown => {
                 let lost = error.to_string();
                 context.outcome(ActKind::StartFetch, ActOutcome::ReplyLost, lost.clone());
                 let found = observe(context, STEP, &known, deadline).await?;
@@ -54,13 +51,7 @@ pub(super) async fn start(
                 }
                 Ok(found)
             }
-            FailureClass::CredentialsRefused
-            | FailureClass::CredentialsWithheld
-            | FailureClass::CredentialsUnavailable
-            | FailureClass::IdentityNotProven
-            | FailureClass::Refused
-            | FailureClass::TestFailed
-            | FailureClass::Local => {
+            Became::Refused => {
                 context.outcome(ActKind::StartFetch, ActOutcome::NotDone, error.to_string());
                 Err(refused(STEP, FailureCode::StageFailed, &error))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, FailureCode, Step};
-use model::failure::FailureClass;
+use model::failure::Became;
 use model::names::SlotKey;
 use model::observed::{Slot, describe_slots};
 use model::rollout::Image;
@@ -41,29 +41,20 @@ pub(super) async fn send(context: &mut Context, image: &Image, deadline: Deadlin
             context.outcome(ActKind::Upload, done, "the appliance named the slot");
             check_content(context, &uploaded.slot, deadline).await
         }
-        Err(error) => match error.class {
-            FailureClass::Unreachable | FailureClass::LoggedOut => {
+        Err(error) => match error.class.became() {
+            Became::NotSent => {
                 context.outcome(ActKind::Upload, ActOutcome::NotDone, error.to_string());
                 context.run.last_error = Some(error.to_string());
                 Ok(())
             }
-            FailureClass::Transient
-            | FailureClass::NotAnApi
-            | FailureClass::Malformed
-            | FailureClass::OutcomeUnknown => {
+            Became::Unknown => {
                 context.outcome(ActKind::Upload, ActOutcome::ReplyLost, error.to_string());
                 context.run.last_error = Some(error.to_string());
                 let whole = sent.load(Ordering::Relaxed) >= image.size;
                 let patience = if whole { INSTALLING } else { CUT_OFF };
                 observe(context, STEP, &filled, patience, deadline).await
             }
-            FailureClass::CredentialsRefused
-            | FailureClass::CredentialsWithheld
-            | FailureClass::CredentialsUnavailable
-            | FailureClass::IdentityNotProven
-            | FailureClass::Refused
-            | FailureClass::TestFailed
-            | FailureClass::Local => {
+            Became::Refused => {
                 context.outcome(ActKind::Upload, ActOutcome::NotDone, error.to_string());
                 Err(refused(STEP, FailureCode::StageFailed, &error))
             }
