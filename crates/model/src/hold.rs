@@ -6,7 +6,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ApplianceName, GroupName, SiteName, WaveName};
+use crate::decision::PersonStep;
+use crate::history::Expected;
+use crate::names::{ApplianceName, ClusterName, GroupName, SiteName, WaveName};
 
 /// Why an appliance waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,153 @@ pub enum HoldReason {
         limit: u32,
         /// Who is down.
         down: Vec<ApplianceName>,
+    },
+    /// No window of its site is open.
+    OutsideWindow {
+        /// The site.
+        site: SiteName,
+        /// When one opens that is long enough; `None`: never.
+        until: Option<Timestamp>,
+    },
+    /// A freeze is in force.
+    Frozen {
+        /// The site.
+        site: SiteName,
+        /// Why.
+        freeze: Option<String>,
+        /// When it may go down again; `None`: never.
+        until: Option<Timestamp>,
+    },
+    /// The window that is open ends before it would be through.
+    WindowTooShort {
+        /// The site.
+        site: SiteName,
+        /// When the window ends.
+        closes: Timestamp,
+        /// How long it is expected to take.
+        expected: Expected,
+        /// When a window opens that is long enough; `None`: never.
+        until: Option<Timestamp>,
+    },
+    /// An earlier wave is watched before the next one starts.
+    Soaking {
+        /// The wave.
+        wave: WaveName,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// A person lets the next wave start.
+    ApprovalRequired {
+        /// The finished wave.
+        wave: WaveName,
+    },
+    /// An appliance of a finished wave fell ill while it was watched.
+    SoakFailed {
+        /// Which appliance.
+        appliance: ApplianceName,
+    },
+    /// Its cluster begins when all members are staged and tested.
+    ClusterWaits {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who is not.
+        waiting_for: Vec<ApplianceName>,
+    },
+    /// Its cluster cannot begin: members failed, are held or were left out.
+    ClusterIncomplete {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who.
+        members: Vec<ApplianceName>,
+    },
+    /// Its turn in the cluster has not come.
+    ClusterOrder {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who comes first.
+        before: Vec<ApplianceName>,
+    },
+    /// A member failed inside a cluster that has begun: minions do not audit.
+    ClusterHalfUpgraded {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who failed.
+        failed: Vec<ApplianceName>,
+        /// Since when sessions are not audited.
+        gap_since: Option<Timestamp>,
+    },
+    /// The cluster is not as the inventory says.
+    ClusterDiffers {
+        /// The cluster.
+        cluster: ClusterName,
+        /// In what.
+        detail: String,
+    },
+    /// Sessions are waited for.
+    Draining {
+        /// How many are open, where known.
+        sessions: Option<u64>,
+        /// At most so many may be.
+        allowed: u64,
+        /// How long they are waited for.
+        until: Timestamp,
+    },
+    /// Sessions did not end in time.
+    SessionsOpen {
+        /// How many are open, where known.
+        sessions: Option<u64>,
+        /// At most so many may be.
+        allowed: u64,
+    },
+    /// A person's step of an HA pair.
+    AttendedStep {
+        /// Which.
+        step: PersonStep,
+        /// Waited for since.
+        since: Timestamp,
+    },
+    /// The node behind the power switch is not proven to be the secondary.
+    SecondaryNotProven {
+        /// What the check said.
+        detail: String,
+    },
+    /// A power act on the secondary did not come about.
+    PowerFailed {
+        /// Which step.
+        step: PersonStep,
+        /// What happened.
+        detail: String,
+    },
+    /// A hook runs.
+    HookRunning {
+        /// Which.
+        hook: String,
+    },
+    /// A hook before something failed, or it is not known whether it did its work.
+    HookFailed {
+        /// Which.
+        hook: String,
+        /// What it said.
+        detail: String,
+    },
+    /// Another entry of the inventory is the same appliance.
+    SameAppliance {
+        /// The other entry.
+        other: ApplianceName,
+        /// By what they are alike.
+        detail: String,
+    },
+    /// It says another host name than in the last rollout.
+    HostnameChanged {
+        /// Then.
+        before: String,
+        /// Now.
+        found: String,
+    },
+    /// It is armed and its window has ended: any reboot boots the new firmware.
+    ArmedOutsideWindow {
+        /// Armed since.
+        since: Timestamp,
     },
     /// All places for transfers are taken.
     TransferLimit {
@@ -134,6 +283,27 @@ impl HoldReason {
             Self::RolloutLimit { .. } => "rollout-limit",
             Self::SiteLimit { .. } => "site-limit",
             Self::GroupLimit { .. } => "group-limit",
+            Self::OutsideWindow { .. } => "outside-window",
+            Self::Frozen { .. } => "frozen",
+            Self::WindowTooShort { .. } => "window-too-short",
+            Self::Soaking { .. } => "soaking",
+            Self::ApprovalRequired { .. } => "approval-required",
+            Self::SoakFailed { .. } => "soak-failed",
+            Self::ClusterWaits { .. } => "cluster-waits",
+            Self::ClusterIncomplete { .. } => "cluster-incomplete",
+            Self::ClusterOrder { .. } => "cluster-order",
+            Self::ClusterHalfUpgraded { .. } => "cluster-half-upgraded",
+            Self::ClusterDiffers { .. } => "cluster-differs",
+            Self::Draining { .. } => "draining",
+            Self::SessionsOpen { .. } => "sessions-open",
+            Self::AttendedStep { .. } => "attended-step",
+            Self::SecondaryNotProven { .. } => "secondary-not-proven",
+            Self::PowerFailed { .. } => "power-failed",
+            Self::HookRunning { .. } => "hook-running",
+            Self::HookFailed { .. } => "hook-failed",
+            Self::SameAppliance { .. } => "same-appliance",
+            Self::HostnameChanged { .. } => "hostname-changed",
+            Self::ArmedOutsideWindow { .. } => "armed-outside-window",
             Self::TransferLimit { .. } => "transfer-limit",
             Self::Paused => "paused",
             Self::BudgetReached { .. } => "budget-reached",
@@ -157,13 +327,22 @@ impl HoldReason {
     #[must_use]
     pub fn needs_person(&self) -> bool {
         match self {
+            // A window that never opens is not cured by time.
+            Self::OutsideWindow { until, .. }
+            | Self::Frozen { until, .. }
+            | Self::WindowTooShort { until, .. } => until.is_none(),
             Self::EarlierWave { .. }
             | Self::RolloutLimit { .. }
             | Self::SiteLimit { .. }
             | Self::GroupLimit { .. }
             | Self::TransferLimit { .. }
             | Self::JournalNotWritable
-            | Self::Unreachable { .. } => false,
+            | Self::Unreachable { .. }
+            | Self::Soaking { .. }
+            | Self::ClusterWaits { .. }
+            | Self::ClusterOrder { .. }
+            | Self::Draining { .. }
+            | Self::HookRunning { .. } => false,
             Self::Paused
             | Self::BudgetReached { .. }
             | Self::IdentityNotProven { .. }
@@ -176,19 +355,50 @@ impl HoldReason {
             | Self::OperatorReboot { .. }
             | Self::OutcomeUnknown { .. }
             | Self::RebootFailed { .. }
-            | Self::Refused { .. } => true,
+            | Self::Refused { .. }
+            | Self::ApprovalRequired { .. }
+            | Self::SoakFailed { .. }
+            | Self::ClusterIncomplete { .. }
+            | Self::ClusterHalfUpgraded { .. }
+            | Self::ClusterDiffers { .. }
+            | Self::SessionsOpen { .. }
+            | Self::AttendedStep { .. }
+            | Self::SecondaryNotProven { .. }
+            | Self::PowerFailed { .. }
+            | Self::HookFailed { .. }
+            | Self::SameAppliance { .. }
+            | Self::HostnameChanged { .. }
+            | Self::ArmedOutsideWindow { .. } => true,
         }
     }
 
     /// When it may change by itself, where that is known.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
-        if let Self::Unreachable { until, .. } = self { Some(*until) } else { None }
+        match self {
+            Self::Unreachable { until, .. }
+            | Self::Soaking { until, .. }
+            | Self::Draining { until, .. } => Some(*until),
+            Self::OutsideWindow { until, .. }
+            | Self::Frozen { until, .. }
+            | Self::WindowTooShort { until, .. } => *until,
+            _ => None,
+        }
     }
+}
+
+fn opens(until: Option<Timestamp>) -> String {
+    until.map_or_else(
+        || "no window to come is long enough".to_owned(),
+        |until| format!("it may go down from {until:.0} on"),
+    )
 }
 
 fn list(names: &[ApplianceName]) -> String {
     const SHOWN: usize = 5;
+    if names.is_empty() {
+        return "none yet, the places are kept for a cluster".to_owned();
+    }
     let shown: Vec<&str> = names.iter().take(SHOWN).map(ApplianceName::as_str).collect();
     let more = names.len().saturating_sub(SHOWN);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
@@ -210,6 +420,97 @@ impl fmt::Display for HoldReason {
                 write!(f, "redundancy group {group} allows {limit} down at once; down: {}", list(down))
             }
             Self::TransferLimit { limit } => write!(f, "all {limit} transfers are taken"),
+            Self::OutsideWindow { site, until } => {
+                write!(f, "no window of site {site} is open; {}", opens(*until))
+            }
+            Self::Frozen { site, freeze, until } => {
+                let why = freeze.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+                write!(f, "site {site} is frozen{why}; {}", opens(*until))
+            }
+            Self::WindowTooShort { site, closes, expected, until } => write!(
+                f,
+                "the window of site {site} closes at {closes:.0} and it is expected to take {:#} ({}); {}",
+                expected.took,
+                expected.source.describe(),
+                opens(*until)
+            ),
+            Self::Soaking { wave, until } => {
+                write!(f, "wave {wave} is watched until {until:.0} before the next one starts")
+            }
+            Self::ApprovalRequired { wave } => {
+                write!(f, "a person lets the next wave start; look at wave {wave}, then `approve` it")
+            }
+            Self::SoakFailed { appliance } => write!(
+                f,
+                "{appliance} fell ill after its upgrade while it was watched; look into it, then `resume`"
+            ),
+            Self::ClusterWaits { cluster, waiting_for } => write!(
+                f,
+                "cluster {cluster} begins when all members are staged and tested; waiting for {}",
+                list(waiting_for)
+            ),
+            Self::ClusterIncomplete { cluster, members } => write!(
+                f,
+                "cluster {cluster} does not begin without {}; `retry` or settle that, or `skip` the whole cluster",
+                list(members)
+            ),
+            Self::ClusterOrder { cluster, before } => {
+                write!(f, "in cluster {cluster} these come first: {}", list(before))
+            }
+            Self::ClusterHalfUpgraded { cluster, failed, gap_since } => {
+                write!(f, "CLUSTER {cluster} IS HALF UPGRADED: {} failed", list(failed))?;
+                if let Some(since) = gap_since {
+                    write!(f, "; upgraded minions do not audit since {since:.0}")?;
+                }
+                f.write_str("; `retry` the failed member, or `skip` it to go on without it")
+            }
+            Self::ClusterDiffers { cluster, detail } => write!(
+                f,
+                "cluster {cluster} is not as the inventory says: {detail}; correct it, then `retry`"
+            ),
+            Self::Draining { sessions, allowed, until } => write!(
+                f,
+                "waits for sessions to end ({} open, at most {allowed} may be) until {until:.0}",
+                sessions.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string())
+            ),
+            Self::SessionsOpen { sessions, allowed } => write!(
+                f,
+                "sessions did not end in time ({} open, at most {allowed} may be); end them, then `retry`",
+                sessions.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string())
+            ),
+            Self::AttendedStep { step, since } => write!(
+                f,
+                "a person's step since {since:.0}: {}; then `confirm` {}",
+                step.instructions(),
+                step.name()
+            ),
+            Self::SecondaryNotProven { detail } => write!(
+                f,
+                "the node behind the power switch is not proven to be the secondary: {detail}; settle that, then `retry`; or switch the secondary off by hand and `confirm` secondary-off"
+            ),
+            Self::PowerFailed { step, detail } => write!(
+                f,
+                "{} did not come about: {detail}; {}, then `confirm` {}",
+                step.name(),
+                step.instructions(),
+                step.name()
+            ),
+            Self::HookRunning { hook } => write!(f, "{hook} runs"),
+            Self::HookFailed { hook, detail } => {
+                write!(f, "{hook} failed: {detail}; settle that, then `retry`")
+            }
+            Self::SameAppliance { other, detail } => write!(
+                f,
+                "it and {other} are the same appliance ({detail}); remove one of the two entries"
+            ),
+            Self::HostnameChanged { before, found } => write!(
+                f,
+                "its host name was {before} in the last rollout and is {found} now; when that is right, `retry`"
+            ),
+            Self::ArmedOutsideWindow { since } => write!(
+                f,
+                "ARMED since {since:.0} and its window has ended: any reboot boots the new firmware; it is rebooted in its next window, or by hand"
+            ),
             Self::Paused => f.write_str("the rollout is paused; `resume` lets it go on"),
             Self::BudgetReached { failures, limit } => write!(
                 f,

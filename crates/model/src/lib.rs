@@ -4,12 +4,14 @@
 //! workspace may know it; it knows nothing of them.
 //!
 //! - [`names`], [`version`], [`digest`]: validated words and numbers.
+//! - [`calendar`], [`history`]: when appliances may go down, and how long things took.
 //! - [`fleet`], [`rollout`], [`plan`]: what there is, what is wanted, what will be done.
 //! - [`observed`], [`failure`]: what an appliance said, and what it means when it did not.
 //! - [`event`], [`run`]: the journal's facts, and the status that is folded from them.
 //! - [`hold`], [`safety`]: why something waits, and whether an appliance may go down now.
 //! - [`ports`]: the traits through which the executor reaches the world.
 
+pub mod calendar;
 pub mod chain;
 pub mod decision;
 pub mod digest;
@@ -17,8 +19,8 @@ pub mod event;
 pub mod exit;
 pub mod failure;
 pub mod fleet;
+pub mod history;
 pub mod hold;
-
 pub mod memory;
 pub mod names;
 pub mod observed;
@@ -27,7 +29,6 @@ pub mod ports;
 pub mod random;
 pub mod rollout;
 pub mod run;
-
 pub mod safety;
 pub mod version;
 

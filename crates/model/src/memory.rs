@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 
-use crate::event::{Draft, Event, LoginMemory, RolloutHead, Seq, StepDuration};
-use crate::names::RolloutId;
+use crate::event::{
+    ApplianceChange, Change, Draft, Event, LoginMemory, RolloutHead, Seq, StepDuration,
+};
+use crate::names::{ApplianceName, RolloutId};
 use crate::ports::{Journal, JournalError};
 use crate::run::Run;
 
@@ -23,6 +25,7 @@ struct Inner {
     runs: BTreeMap<RolloutId, Run>,
     logins: LoginMemory,
     durations: Vec<StepDuration>,
+    hostnames: BTreeMap<ApplianceName, String>,
     broken: Option<String>,
 }
 
@@ -95,6 +98,9 @@ impl Inner {
             self.durations.push(took);
         }
         self.logins.apply(&event.change);
+        if let Some((name, hostname)) = hostname_of(&event.change) {
+            self.hostnames.insert(name.clone(), hostname.to_owned());
+        }
         self.events.push(event);
         Ok(())
     }
@@ -116,6 +122,15 @@ pub fn fold(
         }),
     };
     result.map_err(|illegal| error(true, illegal.to_string()))
+}
+
+/// The host name that an event tells of. Both journals use this, so that they remember alike.
+#[must_use]
+pub fn hostname_of(change: &Change) -> Option<(&ApplianceName, &str)> {
+    let Change::Appliance(name, ApplianceChange::Preflighted(baseline)) = change else {
+        return None;
+    };
+    baseline.hostname.as_deref().map(|hostname| (name, hostname))
 }
 
 fn error(illegal: bool, detail: String) -> JournalError {
@@ -153,6 +168,10 @@ impl Journal for MemoryJournal {
 
     fn durations(&self) -> BoxFuture<'_, Result<Vec<StepDuration>, JournalError>> {
         Box::pin(std::future::ready(Ok(self.lock().durations.clone())))
+    }
+
+    fn hostnames(&self) -> BoxFuture<'_, Result<BTreeMap<ApplianceName, String>, JournalError>> {
+        Box::pin(std::future::ready(Ok(self.lock().hostnames.clone())))
     }
 }
 

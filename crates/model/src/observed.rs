@@ -169,6 +169,12 @@ pub struct Health {
     pub raid: Option<String>,
     /// Sessions that pass now.
     pub sessions: Option<u64>,
+    /// Length of the pipeline's queues by name, where reported.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queues: BTreeMap<String, u64>,
+    /// The indexer's state, where reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexer: Option<String>,
 }
 
 /// One node in `GET /api/cluster/status` as central management sees it.
@@ -205,4 +211,23 @@ pub struct Baseline {
     pub health: Health,
     /// Keys of the fetch jobs that were there.
     pub fetch_jobs: Vec<FetchKey>,
+    /// SHA-256 of the certificate with which it proved itself, where one was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<Sha256Hex>,
+    /// Its id as a node of a central cluster, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// One check of an appliance's health: before the upgrade and after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// What is checked, such as `disk`.
+    pub name: String,
+    /// What it was, as text; `None` when it was not reported.
+    pub before: Option<String>,
+    /// What it is.
+    pub after: Option<String>,
+    /// Whether it is good.
+    pub good: bool,
 }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Calendar;
 use crate::digest::Sha256Hex;
 use crate::fleet::Appliance;
-use crate::names::{ApplianceName, GroupName, RolloutName, SiteName, WaveName};
+use crate::names::{ApplianceName, ClusterName, GroupName, RolloutName, SiteName, WaveName};
 use crate::rollout::{
-    Checks, FailureBudget, Firmware, MakeRoom, RolloutLimits, SiteLimits, StageMode, Timeouts,
+    Checks, Drain, FailureBudget, Firmware, Hook, HookKind, MakeRoom, RolloutLimits, SiteLimits,
+    StageMode, Timeouts,
 };
+use crate::version::FirmwareVersion;
 
 /// Version of the plan's shape; a plan of another shape is not run.
 pub const PLAN_SCHEMA: u32 = 1;
@@ -28,6 +31,10 @@ pub struct Plan {
     pub digest: Sha256Hex,
     /// What is installed.
     pub firmware: Firmware,
+    /// Versions that are installed before it, in this order; one that an appliance has passed is
+    /// left out there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<Firmware>,
     /// The message that goes with each upgrade call; never empty.
     pub message: String,
     /// In this order; every appliance is in exactly one.
@@ -43,8 +50,20 @@ pub struct Plan {
     pub sites: BTreeMap<SiteName, SiteLimits>,
     /// How many of each redundancy group concerned may be down.
     pub groups: BTreeMap<GroupName, u32>,
+    /// When appliances of a site may go down; a site that is not here has no windows and freezes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calendars: BTreeMap<SiteName, Calendar>,
+    /// The central clusters among the members; each stands in one wave as a whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clusters: BTreeMap<ClusterName, PlannedCluster>,
     /// When images are staged.
     pub stage: StageMode,
+    /// What sessions are waited for; `None`: they are shown, not waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+    /// Programs before and after.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<HookKind, Hook>,
     /// How many failures the rollout takes.
     pub failure_budget: FailureBudget,
     /// What an appliance's health must be.
@@ -68,6 +87,39 @@ pub struct PlannedWave {
     pub appliances: Vec<ApplianceName>,
     /// Its own failure budget, besides the rollout's.
     pub failure_budget: Option<FailureBudget>,
+    /// How long it is watched after its last member is finished, before the next wave may start.
+    #[serde(default, skip_serializing_if = "SignedDuration::is_zero")]
+    pub soak: SignedDuration,
+    /// Whether a person lets the next wave start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
+}
+
+/// A central cluster of a plan: its members go down in the vendor's order, without a pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCluster {
+    /// Its members in the order in which they are taken: a rank begins when the one before is
+    /// verified (sps-api.md, section 6: minions, other managed hosts, central-management unless it
+    /// is the search-master, the search-master). No rank is empty.
+    pub ranks: Vec<Vec<ApplianceName>>,
+    /// How many members of a rank may be under way at once.
+    pub parallel: u32,
+    /// The member with central-management: it is asked how the cluster is.
+    pub manager: ApplianceName,
+}
+
+impl PlannedCluster {
+    /// All members, in order.
+    pub fn members(&self) -> impl Iterator<Item = &ApplianceName> {
+        self.ranks.iter().flatten()
+    }
+
+    /// How many of these members can be down together while the cluster is upgraded.
+    #[must_use]
+    pub fn width(&self, of: impl Fn(&ApplianceName) -> bool) -> u32 {
+        let most = self.ranks.iter().map(|rank| rank.iter().filter(|name| of(name)).count()).max();
+        u32::try_from(most.unwrap_or_default()).unwrap_or(u32::MAX).min(self.parallel)
+    }
 }
 
 /// Something that is allowed but should be known.
@@ -95,6 +147,30 @@ impl Plan {
                 self.appliances.get(name).map(|appliance| (wave, appliance))
             })
         })
+    }
+
+    /// All versions to install, in order; the target is the last.
+    pub fn hops(&self) -> impl Iterator<Item = &Firmware> {
+        self.via.iter().chain([&self.firmware])
+    }
+
+    /// The firmware of a hop; the target for any that is not there.
+    #[must_use]
+    pub fn hop(&self, hop: usize) -> &Firmware {
+        self.via.get(hop).unwrap_or(&self.firmware)
+    }
+
+    /// The hop that an appliance of this version needs next. The target's for one that needs none.
+    #[must_use]
+    pub fn next_hop(&self, version: &FirmwareVersion) -> usize {
+        self.via.iter().position(|hop| hop.version > *version).unwrap_or(self.via.len())
+    }
+
+    /// The cluster of a member.
+    #[must_use]
+    pub fn cluster_of(&self, name: &ApplianceName) -> Option<(&ClusterName, &PlannedCluster)> {
+        let member = self.appliances.get(name)?.cluster.as_ref()?;
+        self.clusters.get_key_value(&member.name)
     }
 
     /// The smaller of a site's and the rollout's transfer limit.

@@ -1,7 +1,9 @@
 //! The traits through which the executor reaches the world. Each has a real implementation and
 //! one in memory.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +69,19 @@ pub trait Appliance: Send + Sync {
     fn health(&self) -> Answer<'_, Health>;
     /// `GET /api/cluster/status`, on central management.
     fn cluster_status(&self) -> Answer<'_, Vec<ClusterNode>>;
+    /// `POST /api/troubleshooting/support-bundle`: begins one, gives its key (sps-api.md,
+    /// section 5).
+    fn start_bundle(&self) -> Answer<'_, String>;
+    /// `GET /api/troubleshooting/support-bundle/KEY`: whether it is finished.
+    fn bundle_is_ready<'a>(&'a self, key: &'a str) -> Answer<'a, bool>;
+    /// `GET .../KEY/download` into a new file; gives its size. Fails, and leaves no file, beyond
+    /// `limit` bytes.
+    fn download_bundle<'a>(&'a self, key: &'a str, into: &'a Path, limit: u64) -> Answer<'a, u64>;
+    /// `DELETE .../KEY`.
+    fn delete_bundle<'a>(&'a self, key: &'a str) -> Answer<'a, ()>;
+    /// SHA-256 of the certificate with which the appliance last proved itself; `None` before the
+    /// first connection. Asks nothing.
+    fn leaf(&self) -> Option<Sha256Hex>;
 }
 
 /// Makes the client of an appliance. Never fails: what is wrong shows in the first call.
@@ -185,6 +200,8 @@ pub trait Journal: Send + Sync {
     fn logins(&self) -> BoxFuture<'_, Result<LoginMemory, JournalError>>;
     /// How long steps took so far, newest last.
     fn durations(&self) -> BoxFuture<'_, Result<Vec<StepDuration>, JournalError>>;
+    /// The host name that each appliance last said in a preflight, over all rollouts.
+    fn hostnames(&self) -> BoxFuture<'_, Result<BTreeMap<ApplianceName, String>, JournalError>>;
 }
 
 /// The journal could not be written or read.
@@ -291,14 +308,23 @@ pub enum PowerState {
     Off,
 }
 
-/// The power of one node.
+/// The power of one node. Each call is one act or one look; nothing is repeated.
 pub trait PowerSwitch: Send + Sync {
     /// Whether it has power now.
     fn state(&self) -> Answer<'_, PowerState>;
     /// Switches it on.
     fn on(&self) -> Answer<'_, ()>;
-    /// Shuts it down gracefully.
+    /// Shuts it down gracefully: the answer only says that it was asked to.
     fn off(&self) -> Answer<'_, ()>;
+    /// Takes its power away at once.
+    fn force_off(&self) -> Answer<'_, ()>;
     /// Restarts it gracefully.
     fn restart(&self) -> Answer<'_, ()>;
+}
+
+/// Makes the client of a Redfish service. Never fails: what is wrong shows in the first call.
+pub trait PowerConnector: Send + Sync {
+    /// A power switch for the system of a Redfish service. `appliance` is whose hardware it is, for
+    /// messages.
+    fn connect(&self, redfish: &fleet::Redfish, appliance: &ApplianceName) -> Arc<dyn PowerSwitch>;
 }

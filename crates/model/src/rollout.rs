@@ -140,6 +140,54 @@ pub enum DrainOtherwise {
     Proceed,
 }
 
+/// A program around an appliance, a cluster or a wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// The program and its arguments; no shell.
+    pub command: Vec<String>,
+    /// After this it is ended.
+    pub timeout: SignedDuration,
+}
+
+/// Around what a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HookKind {
+    /// Before an appliance's disruptive part.
+    Before,
+    /// After it, whatever became of the appliance.
+    After,
+    /// Before a cluster's first member.
+    ClusterBefore,
+    /// After its last member.
+    ClusterAfter,
+    /// Before a wave's first appliance goes down.
+    WaveBefore,
+    /// After its last member is finished.
+    WaveAfter,
+}
+
+impl HookKind {
+    /// The key in rollout.yaml.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::ClusterBefore => "cluster_before",
+            Self::ClusterAfter => "cluster_after",
+            Self::WaveBefore => "wave_before",
+            Self::WaveAfter => "wave_after",
+        }
+    }
+
+    /// Whether it runs before: its failing is a hold. After, its failing is a warning.
+    #[must_use]
+    pub fn is_before(self) -> bool {
+        matches!(self, Self::Before | Self::ClusterBefore | Self::WaveBefore)
+    }
+}
+
 /// How long each thing may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {

@@ -37,6 +37,14 @@ pub enum Act {
     },
     /// Run the configured reboot of an armed appliance.
     Reboot,
+    /// Switch the secondary of an HA pair off.
+    PowerOff {
+        /// By force, since it did not shut down by itself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    },
+    /// Switch the secondary of an HA pair on.
+    PowerOn,
 }
 
 impl Act {
@@ -50,6 +58,8 @@ impl Act {
             Self::DeleteSlot { .. } => ActKind::DeleteSlot,
             Self::Upgrade { .. } => ActKind::Upgrade,
             Self::Reboot => ActKind::Reboot,
+            Self::PowerOff { .. } => ActKind::PowerOff,
+            Self::PowerOn => ActKind::PowerOn,
         }
     }
 }
@@ -70,6 +80,10 @@ pub enum ActKind {
     Upgrade,
     /// [`Act::Reboot`].
     Reboot,
+    /// [`Act::PowerOff`].
+    PowerOff,
+    /// [`Act::PowerOn`].
+    PowerOn,
 }
 
 impl ActKind {
@@ -83,6 +97,8 @@ impl ActKind {
             Self::DeleteSlot => "the deletion of a slot",
             Self::Upgrade => "the upgrade call",
             Self::Reboot => "the reboot",
+            Self::PowerOff => "switching the secondary off",
+            Self::PowerOn => "switching the secondary on",
         }
     }
 }

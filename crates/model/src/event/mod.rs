@@ -1,6 +1,7 @@
 //! The journal's facts. Status is folded from them and from nothing else (see [`crate::run`]).
 
 mod act;
+mod hook;
 mod memory;
 mod step;
 mod words;
@@ -11,14 +12,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use act::{Act, ActKind, ActOutcome};
+pub use hook::{HookChange, HookPoint};
 pub use memory::{LoginMemory, RolloutHead, StepDuration};
 pub use step::Step;
 pub use words::{Failure, FailureCode, SkipReason, StagedHow};
 
-use crate::decision::{Actor, Decision};
+use crate::decision::{Actor, Decision, PersonStep};
 use crate::hold::HoldReason;
-use crate::names::{ApplianceName, CredentialId, FetchKey, RolloutId, SlotKey, WaveName};
-use crate::observed::Baseline;
+use crate::names::{
+    ApplianceName, ClusterName, CredentialId, FetchKey, RolloutId, SlotKey, WaveName,
+};
+use crate::observed::{Baseline, HealthCheck};
 use crate::plan::Plan;
 use crate::ports::{Fingerprint, ProcessId};
 use crate::version::FirmwareVersion;
@@ -116,6 +120,31 @@ pub enum RolloutChange {
         /// Which.
         wave: WaveName,
     },
+    /// A central cluster takes its places. From the first upgrade call of a member on, nothing
+    /// but a failed member stops it.
+    ClusterStarted {
+        /// Which.
+        cluster: ClusterName,
+    },
+    /// A cluster gives its places back: nobody of it has gone down yet.
+    ClusterWithdrawn {
+        /// Which.
+        cluster: ClusterName,
+        /// Why.
+        why: String,
+    },
+    /// All members of a cluster are through, or a person has left out who is not.
+    ClusterFinished {
+        /// Which.
+        cluster: ClusterName,
+    },
+    /// A hook is about to run, runs, or has ended.
+    Hook {
+        /// Which.
+        point: HookPoint,
+        /// What happened.
+        change: HookChange,
+    },
     /// Nothing is left to do.
     Finished,
 }
@@ -195,8 +224,23 @@ pub enum ApplianceChange {
         /// `test_summary`.
         summary: String,
     },
+    /// Central management names the members that the plan names.
+    ClusterAgrees {
+        /// What it said.
+        saw: String,
+    },
     /// The scheduler's leave to go down: a place is taken.
     Permitted,
+    /// How many sessions are still open, now and then while they are waited for.
+    Sessions {
+        /// How many.
+        count: u64,
+    },
+    /// No more sessions are waited for.
+    Drained {
+        /// How many are open still, where known.
+        sessions: Option<u64>,
+    },
     /// The leave was given back unused.
     Withdrawn {
         /// Why.
@@ -219,6 +263,29 @@ pub enum ApplianceChange {
         /// What it runs.
         version: FirmwareVersion,
     },
+    /// A step of an HA pair was seen to be done.
+    PairStepDone {
+        /// Which.
+        step: PersonStep,
+        /// What was seen.
+        saw: String,
+    },
+    /// Its health after the return, beside what it was before.
+    Checked(Vec<HealthCheck>),
+    /// A hop before the target is installed, in good health: the next one follows.
+    HopDone {
+        /// What it runs.
+        version: FirmwareVersion,
+        /// Sessions before it went down, where known.
+        sessions_cut: Option<u64>,
+    },
+    /// The primary of an HA pair runs the firmware, in good health; the pair is not whole yet.
+    Verified {
+        /// What it runs.
+        version: FirmwareVersion,
+        /// Sessions before it went down, where known.
+        sessions_cut: Option<u64>,
+    },
     /// It runs the target, in good health.
     Succeeded {
         /// What it runs.
@@ -238,6 +305,18 @@ pub enum ApplianceChange {
     Up {
         /// What it runs, where it said so.
         version: Option<FirmwareVersion>,
+    },
+    /// Central management sees all members in agreement after the last one.
+    ClusterSynced {
+        /// What it said.
+        saw: String,
+    },
+    /// A support bundle of a failed appliance is in the state folder, or is not.
+    Bundled {
+        /// The file.
+        path: Option<String>,
+        /// Its size, or why there is none.
+        saw: String,
     },
     /// A fetch record that we made could not be removed; said once.
     LeftBehind {

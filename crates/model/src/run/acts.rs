@@ -43,6 +43,26 @@ impl ApplianceRun {
                 }
                 upgrade.reboot_at = Some(at);
             }
+            Act::PowerOff { force } => {
+                let upgrade = self.upgrade_mut()?;
+                if upgrade.armed_at.is_none() || upgrade.restart_at.is_some() {
+                    return Err("a secondary is switched off before the reboot only".to_owned());
+                }
+                let asked = if *force { &mut self.pair.forced } else { &mut self.pair.off_asked };
+                if asked.is_some() {
+                    return Err("the secondary was switched off before".to_owned());
+                }
+                *asked = Some(at);
+            }
+            Act::PowerOn => {
+                if !self.pair.is_off() {
+                    return Err("the secondary is not off".to_owned());
+                }
+                if self.pair.on_asked.is_some() {
+                    return Err("the secondary was switched on before".to_owned());
+                }
+                self.pair.on_asked = Some(at);
+            }
             Act::StartFetch { .. } | Act::Upload { .. } => self.stage.attempts += 1,
             Act::DeleteFetch { .. } | Act::DeleteSlot { .. } => {}
         }
@@ -108,7 +128,7 @@ impl ApplianceRun {
                 self.forget_record(key);
             }
             Act::DeleteSlot { key, .. } => self.stage.bad_slots.retain(|bad| bad != key),
-            Act::Reboot => {}
+            Act::Reboot | Act::PowerOff { .. } | Act::PowerOn => {}
             Act::Upgrade { .. } => {
                 let upgrade = self.upgrade_mut()?;
                 upgrade.call = CallState::Accepted;
@@ -133,6 +153,13 @@ impl ApplianceRun {
                     upgrade.reboot_at = None;
                 }
             }
+            // Switched off by force: the graceful try before it stays asked for.
+            ActKind::PowerOff => {
+                if self.pair.forced.take().is_none() {
+                    self.pair.off_asked = None;
+                }
+            }
+            ActKind::PowerOn => self.pair.on_asked = None,
             ActKind::StartFetch | ActKind::Upload | ActKind::DeleteFetch | ActKind::DeleteSlot => {}
         }
     }

@@ -3,11 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{JobRecord, OpenAct, Phase, StageRecord, Transfer, UpgradeRecord};
+use super::{
+    DrainRecord, JobRecord, OpenAct, PairRecord, Phase, StageRecord, Transfer, UpgradeRecord,
+};
+use crate::decision::PersonStep;
 use crate::event::{ActKind, ApplianceChange, Failure, SkipReason, Step};
 use crate::hold::HoldReason;
 use crate::names::SlotKey;
-use crate::observed::Baseline;
+use crate::observed::{Baseline, HealthCheck};
 use crate::plan::Plan;
 use crate::version::FirmwareVersion;
 
@@ -54,6 +57,36 @@ pub struct ApplianceRun {
     pub skipped: Option<SkipReason>,
     /// How often a person said `retry`.
     pub retries: u32,
+    /// Which of the plan's hops it is on its way to.
+    #[serde(default)]
+    pub hop: usize,
+    /// Its second node, when it is an HA pair.
+    #[serde(default)]
+    pub pair: PairRecord,
+    /// The end of the wait for sessions before the upgrade call.
+    #[serde(default)]
+    pub drained: Option<DrainRecord>,
+    /// Sessions that were open when last counted.
+    #[serde(default)]
+    pub sessions: Option<u64>,
+    /// Sessions that its upgrades cut, where known.
+    #[serde(default)]
+    pub sessions_cut: Option<u64>,
+    /// Its health after the return, beside what it was before.
+    #[serde(default)]
+    pub checks: Vec<HealthCheck>,
+    /// Whether the primary of a pair is verified and only the pair is not whole yet.
+    #[serde(default)]
+    pub verified: bool,
+    /// When central management last named the members that the plan names.
+    #[serde(default)]
+    pub roster_at: Option<Timestamp>,
+    /// A new host name that a person has accepted.
+    #[serde(default)]
+    pub accepted_hostname: Option<String>,
+    /// Whether a support bundle was asked for after its failure.
+    #[serde(default)]
+    pub bundled: bool,
 }
 
 impl ApplianceRun {
@@ -81,14 +114,24 @@ impl ApplianceRun {
             failure: None,
             skipped: None,
             retries: 0,
+            hop: 0,
+            pair: PairRecord::default(),
+            drained: None,
+            sessions: None,
+            sessions_cut: None,
+            checks: Vec::new(),
+            verified: false,
+            roster_at: None,
+            accepted_hostname: None,
+            bundled: false,
         }
     }
 
-    /// Whether it counts as down: by our act, or because it does not answer
-    /// (contract: semantics.md, "Down").
+    /// Whether it counts as down: by our act, because it does not answer, or while its secondary
+    /// is off (contract: semantics.md, "Down").
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.down || self.dark
+        self.down || self.dark || self.pair.is_off()
     }
 
     /// Whether its places are taken.
@@ -137,7 +180,9 @@ impl ApplianceRun {
                 self.stage.bad_slots.retain(|bad| {
                     baseline.slots.iter().any(|slot| slot.key == *bad && slot.content.is_some())
                 });
+                self.hop = plan.next_hop(&baseline.version);
                 self.baseline = Some((**baseline).clone());
+                self.sessions = baseline.health.sessions;
                 self.set_aside_at = None;
                 self.retry_at = None;
                 self.last_error = None;
@@ -212,8 +257,17 @@ impl ApplianceRun {
                 }
                 self.permitted = true;
             }
+            ApplianceChange::ClusterAgrees { .. } => self.roster_at = Some(at),
+            ApplianceChange::Sessions { count } => self.sessions = Some(*count),
+            ApplianceChange::Drained { sessions } => {
+                self.sessions = sessions.or(self.sessions);
+                self.drained = Some(DrainRecord { at, sessions: *sessions });
+                self.enter(Phase::Ready, at);
+                return Ok(self.end_step(Step::Drain, at));
+            }
             ApplianceChange::Withdrawn { .. } => {
                 self.permitted = false;
+                self.drained = None;
                 self.step = None;
                 self.enter(Phase::Ready, at);
             }
@@ -232,15 +286,35 @@ impl ApplianceRun {
                 }
             }
             ApplianceChange::Returned { version } => return self.returned(version, at),
-            ApplianceChange::Succeeded { version, .. } => {
+            ApplianceChange::PairStepDone { step, .. } => self.pair_step_done(*step, at),
+            ApplianceChange::Checked(checks) => self.checks.clone_from(checks),
+            ApplianceChange::HopDone { version, sessions_cut } => {
+                if *version != plan.hop(self.hop).version || self.hop >= plan.via.len() {
+                    return Err(format!("{version} is not the hop it is on its way to"));
+                }
+                let took = self.verified(version, *sessions_cut, at);
+                self.next_hop();
+                self.enter(Phase::Pending, at);
+                return Ok(took);
+            }
+            ApplianceChange::Verified { version, sessions_cut } => {
+                if *version != plan.hop(self.hop).version {
+                    return Err(format!("{version} is not the target"));
+                }
+                let took = self.verified(version, *sessions_cut, at);
+                self.verified = true;
+                return Ok(took);
+            }
+            ApplianceChange::Succeeded { version, sessions_cut } => {
                 if *version != plan.firmware.version {
                     return Err(format!("{version} is not the target"));
                 }
-                self.version = Some(version.clone());
-                let took = self.end_step(Step::Verify, at);
+                let took = self.verified(version, *sessions_cut, at);
                 self.end(Phase::Succeeded, at);
                 return Ok(took);
             }
+            ApplianceChange::ClusterSynced { .. } => {}
+            ApplianceChange::Bundled { .. } => self.bundled = true,
             ApplianceChange::Failed(failure) => {
                 self.failure = Some(failure.clone());
                 self.end(Phase::Failed, at);
@@ -268,7 +342,7 @@ impl ApplianceRun {
     }
 
     fn start(&mut self, step: Step, at: Timestamp) -> Result<(), String> {
-        if matches!(step, Step::Cleanup | Step::Watch) {
+        if step.is_beside() {
             return Ok(());
         }
         if self.phase.is_terminal() {
@@ -283,10 +357,13 @@ impl ApplianceRun {
             Step::Preflight => Phase::Preflight,
             Step::Stage => Phase::Staging,
             Step::Test => Phase::Testing,
+            Step::Drain => Phase::Draining,
             Step::Activate => Phase::Activating,
             Step::Return => Phase::Returning,
-            Step::Verify => Phase::Verifying,
-            Step::Cleanup | Step::Watch => return Ok(()),
+            Step::Verify | Step::Rejoin => Phase::Verifying,
+            Step::Roster | Step::Sync | Step::Soak | Step::Bundle | Step::Cleanup | Step::Watch => {
+                return Ok(());
+            }
         };
         self.enter(phase, at);
         Ok(())
@@ -324,13 +401,19 @@ impl ApplianceRun {
 
     pub(super) fn hold_for(&mut self, reason: &HoldReason, at: Timestamp) {
         let phase = match reason {
-            HoldReason::OperatorReboot { .. } | HoldReason::ArmedButReboots => Phase::Attended,
-            HoldReason::RebootFailed { .. } => Phase::Attended,
+            HoldReason::OperatorReboot { .. }
+            | HoldReason::ArmedButReboots
+            | HoldReason::RebootFailed { .. }
+            | HoldReason::ArmedOutsideWindow { .. }
+            | HoldReason::AttendedStep { .. }
+            | HoldReason::PowerFailed { .. }
+            | HoldReason::SecondaryNotProven { .. } => Phase::Attended,
             HoldReason::OutcomeUnknown { .. } => Phase::Unknown,
             _ => Phase::Held,
         };
         self.hold = Some(reason.clone());
         self.permitted = false;
+        self.drained = None;
         if phase != Phase::Attended {
             self.step = None;
         }
@@ -343,6 +426,50 @@ impl ApplianceRun {
         self.retry_at = None;
         self.permitted = false;
         self.enter(phase, at);
+    }
+
+    /// A person's step of an HA pair is done, by a look or by a person's word.
+    pub(super) fn pair_step_done(&mut self, step: PersonStep, at: Timestamp) {
+        self.pair.done.entry(step).or_insert(at);
+        match step {
+            PersonStep::SecondaryOff => self.close(ActKind::PowerOff),
+            PersonStep::SecondaryOn => self.close(ActKind::PowerOn),
+            PersonStep::PeerHasFirmware | PersonStep::Reboot | PersonStep::PairHealthy => {}
+        }
+        if self.phase == Phase::Attended {
+            self.hold = None;
+            let returned = self.upgrade.as_ref().is_some_and(|u| u.returned.is_some());
+            self.enter(if returned { Phase::Verifying } else { Phase::Returning }, at);
+        }
+    }
+
+    fn verified(
+        &mut self,
+        version: &FirmwareVersion,
+        sessions_cut: Option<u64>,
+        at: Timestamp,
+    ) -> Option<(Step, SignedDuration)> {
+        self.version = Some(version.clone());
+        // A pair is verified once, and is whole later.
+        if let (Some(cut), false) = (sessions_cut, self.verified) {
+            self.sessions_cut = Some(self.sessions_cut.unwrap_or_default() + cut);
+        }
+        self.end_step(Step::Verify, at)
+    }
+
+    /// Begins anew for the next version on the way; what is left on the appliance is remembered.
+    fn next_hop(&mut self) {
+        self.hop += 1;
+        self.baseline = None;
+        self.tested = None;
+        self.upgrade = None;
+        self.calls = 0;
+        self.permitted = false;
+        self.drained = None;
+        self.verified = false;
+        self.pair = PairRecord::default();
+        let left = self.stage.records_left().cloned().map(|job| JobRecord { failed: true, ..job });
+        self.stage = StageRecord { jobs: left.collect(), ..StageRecord::default() };
     }
 
     pub(super) fn upgrade_mut(&mut self) -> Result<&mut UpgradeRecord, String> {

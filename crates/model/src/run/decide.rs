@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{ApplianceRun, CallState, Pause, Phase, Run};
-use crate::decision::Decision;
+use super::{ApplianceRun, Approval, CallState, HookState, Pause, Phase, Run};
+use crate::decision::{Actor, Decision, PersonStep};
 use crate::event::{ActKind, SkipReason};
+use crate::hold::HoldReason;
 use crate::names::ApplianceName;
+use crate::plan::Plan;
 use crate::version::FirmwareVersion;
 
 impl Run {
@@ -14,19 +16,30 @@ impl Run {
     /// # Errors
     /// Why not, in words for the person.
     pub fn may_decide(&self, decision: &Decision) -> Result<(), String> {
-        if self.has_ended() && !matches!(decision, Decision::Retry { .. }) {
+        let after_the_end = match decision {
+            Decision::Retry { .. } => true,
+            // A debt outlives its rollout.
+            Decision::Confirm { step, .. } => *step == PersonStep::SecondaryOn,
+            _ => false,
+        };
+        if self.has_ended() && !after_the_end {
             return Err(format!("rollout {} has ended", self.plan.rollout));
         }
         match decision {
-            Decision::Pause { .. } | Decision::Abort => Ok(()),
-            Decision::Resume if self.pause.is_none() && self.breach.is_none() => {
+            Decision::Pause { .. } | Decision::Abort | Decision::AbortNow => Ok(()),
+            Decision::Resume
+                if self.pause.is_none() && self.breach.is_none() && self.soak_failed.is_none() =>
+            {
                 Err(format!("rollout {} is not paused", self.plan.rollout))
             }
             Decision::Resume => Ok(()),
             Decision::Retry { .. } if self.aborted => {
                 Err(format!("rollout {} was aborted, which is final", self.plan.rollout))
             }
-            Decision::Retry { appliances } => self.each(appliances, may_retry),
+            Decision::Retry { appliances } => self.each(appliances, |name, run| {
+                // Its hook failed: that is what is tried again.
+                if self.failed_hook_of(name).is_some() { Ok(()) } else { may_retry(name, run) }
+            }),
             Decision::Skip { appliances } => self.each(appliances, |name, run| {
                 if run.phase.is_terminal() {
                     Err(format!("{name} is {} already", run.phase.name()))
@@ -36,7 +49,9 @@ impl Run {
             }),
             Decision::Resolve { appliance, .. } => {
                 self.each(std::slice::from_ref(appliance), |name, run| {
-                    if run.phase == Phase::Unknown {
+                    let hook = self.failed_hook_of(name).and_then(|point| self.hooks.get(point));
+                    let hook = hook.is_some_and(|record| record.state.is_unknown());
+                    if run.phase == Phase::Unknown || hook {
                         Ok(())
                     } else {
                         Err(format!(
@@ -46,7 +61,36 @@ impl Run {
                     }
                 })
             }
-            Decision::Approve { wave } => Err(format!("wave {wave} waits for no approval")),
+            Decision::Approve { wave } => {
+                let Some(planned) = self.plan.waves.iter().find(|planned| planned.name == *wave)
+                else {
+                    return Err(format!("there is no wave {wave} in {}", self.plan.rollout));
+                };
+                if !planned.approval {
+                    return Err(format!("wave {wave} asks for no approval"));
+                }
+                if !self.waves_finished.contains(wave) {
+                    return Err(format!("wave {wave} is not finished; look at it when it is"));
+                }
+                match self.approvals.get(wave) {
+                    Some(approval) => {
+                        Err(format!("wave {wave} was approved by {} before", approval.by.name))
+                    }
+                    None => Ok(()),
+                }
+            }
+            Decision::Confirm { appliance, step } => self
+                .each(std::slice::from_ref(appliance), |name, run| {
+                    may_confirm(name, run, *step, &self.plan)
+                }),
+            Decision::OverrideFreeze { site, .. } => {
+                let frozen = |calendar: &crate::calendar::Calendar| !calendar.freezes.is_empty();
+                if self.plan.calendars.get(site).is_some_and(frozen) {
+                    Ok(())
+                } else {
+                    Err(format!("no freeze of site {site} concerns rollout {}", self.plan.rollout))
+                }
+            }
         }
     }
 
@@ -67,23 +111,40 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn decide(&mut self, decision: &Decision, at: Timestamp) -> Result<(), String> {
+    pub(super) fn decide(
+        &mut self,
+        decision: &Decision,
+        actor: &Actor,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<(), String> {
         self.may_decide(decision)?;
         match decision {
-            Decision::Pause { all } => self.pause = Some(Pause { all: *all }),
+            Decision::Pause { all, now } => self.pause = Some(Pause { all: *all, now: *now }),
             Decision::Resume => {
                 self.pause = None;
                 // Only a breach counts anew: a pause in between forgives nothing.
-                if self.breach.take().is_some() {
+                let ill = self.soak_failed.take().is_some();
+                if self.breach.take().is_some() || ill {
                     self.counted.clear();
                 }
             }
             Decision::Abort => self.aborted = true,
+            Decision::AbortNow => {
+                self.aborted = true;
+                self.aborted_now = true;
+            }
             Decision::Retry { appliances } => {
                 self.finished = false;
                 for name in appliances {
-                    if let Some(run) = self.appliances.get_mut(name) {
-                        retry(run, &self.plan.firmware.version, at);
+                    let hook = self.failed_hook_of(name).cloned();
+                    if let Some(point) = &hook {
+                        self.hooks.remove(point);
+                    }
+                    let retried =
+                        |run: &&mut ApplianceRun| hook.is_none() || may_retry(name, run).is_ok();
+                    if let Some(run) = self.appliances.get_mut(name).filter(retried) {
+                        retry(run, &self.plan, at);
                     }
                     self.reopen_wave_of(name);
                 }
@@ -97,11 +158,27 @@ impl Run {
                 }
             }
             Decision::Resolve { appliance, done } => {
-                if let Some(run) = self.appliances.get_mut(appliance) {
+                if let Some(point) = self.failed_hook_of(appliance).cloned() {
+                    match self.hooks.get_mut(&point).filter(|_| *done) {
+                        Some(record) => record.state = HookState::Done,
+                        None => drop(self.hooks.remove(&point)),
+                    }
+                } else if let Some(run) = self.appliances.get_mut(appliance) {
                     resolve(run, *done, at);
                 }
             }
-            Decision::Approve { .. } => {}
+            Decision::Approve { wave } => {
+                let approval = Approval { by: actor.clone(), reason: reason.to_owned(), at };
+                self.approvals.insert(wave.clone(), approval);
+            }
+            Decision::Confirm { appliance, step } => {
+                if let Some(run) = self.appliances.get_mut(appliance) {
+                    run.pair_step_done(*step, at);
+                }
+            }
+            Decision::OverrideFreeze { site, until } => {
+                self.lifted.insert(site.clone(), *until);
+            }
         }
         Ok(())
     }
@@ -110,6 +187,8 @@ impl Run {
         let wave = self.plan.waves.iter().find(|wave| wave.appliances.contains(name));
         if let Some(wave) = wave {
             self.waves_finished.remove(&wave.name);
+            self.waves_ended.remove(&wave.name);
+            self.approvals.remove(&wave.name);
         }
     }
 }
@@ -120,6 +199,9 @@ fn may_retry(name: &ApplianceName, run: &ApplianceRun) -> Result<(), String> {
         Phase::Unknown => Err(format!(
             "{name}: whether its act was done is not known; look at it, then `resolve` it as done or not-done"
         )),
+        Phase::Attended if matches!(run.hold, Some(HoldReason::SecondaryNotProven { .. })) => {
+            Ok(())
+        }
         Phase::Attended => {
             Err(format!("{name} waits for a person's step and goes on by itself after it"))
         }
@@ -127,9 +209,46 @@ fn may_retry(name: &ApplianceName, run: &ApplianceRun) -> Result<(), String> {
     }
 }
 
+fn may_confirm(
+    name: &ApplianceName,
+    run: &ApplianceRun,
+    step: PersonStep,
+    plan: &Plan,
+) -> Result<(), String> {
+    if step == PersonStep::SecondaryOn && run.pair.is_off() {
+        return Ok(());
+    }
+    let waited_for = match &run.hold {
+        Some(HoldReason::AttendedStep { step, .. } | HoldReason::PowerFailed { step, .. }) => {
+            Some(*step)
+        }
+        Some(HoldReason::SecondaryNotProven { .. }) => Some(PersonStep::SecondaryOff),
+        Some(
+            HoldReason::OperatorReboot { .. }
+            | HoldReason::ArmedButReboots
+            | HoldReason::RebootFailed { .. }
+            | HoldReason::ArmedOutsideWindow { .. },
+        ) => Some(PersonStep::Reboot),
+        _ => None,
+    };
+    match waited_for {
+        Some(waited_for) if waited_for == step => Ok(()),
+        Some(waited_for) => {
+            Err(format!("{name} waits for {}, not for {}", waited_for.name(), step.name()))
+        }
+        None if plan.appliances.get(name).is_some_and(|appliance| appliance.ha.is_none()) => {
+            Err(format!("{name} is no HA pair and waits for no person's step"))
+        }
+        None => Err(format!("{name} is {} and waits for no person's step", run.phase.name())),
+    }
+}
+
 /// Begins anew, but never forgets an upgrade call whose outcome is open: that is observed first.
-fn retry(run: &mut ApplianceRun, target: &FirmwareVersion, at: Timestamp) {
+fn retry(run: &mut ApplianceRun, plan: &Plan, at: Timestamp) {
     run.retries += 1;
+    if let Some(HoldReason::HostnameChanged { found, .. }) = &run.hold {
+        run.accepted_hostname = Some(found.clone());
+    }
     run.failure = None;
     run.skipped = None;
     run.hold = None;
@@ -141,7 +260,15 @@ fn retry(run: &mut ApplianceRun, target: &FirmwareVersion, at: Timestamp) {
     run.stage.attempts = 0;
     run.calls = 0;
     run.tested = None;
+    run.drained = None;
+    run.verified = false;
+    run.bundled = false;
+    // What a power act of the last try left is a debt still.
+    if run.upgrade.is_none() && !run.pair.is_off() {
+        run.pair = super::PairRecord::default();
+    }
     // A call that ended in a revert is over: the person's retry may make a new one.
+    let target = &plan.hop(run.hop).version;
     let over = |version: &FirmwareVersion| version != target;
     if run.upgrade.as_ref().and_then(|upgrade| upgrade.returned.as_ref()).is_some_and(over) {
         run.upgrade = None;

@@ -5,7 +5,10 @@
 
 mod acts;
 mod appliance;
+mod clusters;
+mod debts;
 mod decide;
+mod hooks;
 mod phase;
 mod record;
 
@@ -16,12 +19,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use appliance::ApplianceRun;
+pub use clusters::ClusterRun;
+pub use debts::Debt;
+pub use hooks::{HookRecord, HookState};
 pub use phase::Phase;
-pub use record::{CallState, JobRecord, OpenAct, StageRecord, Transfer, UpgradeRecord};
+pub use record::{
+    CallState, DrainRecord, JobRecord, OpenAct, PairRecord, StageRecord, Transfer, UpgradeRecord,
+};
 
 use crate::decision::Actor;
-use crate::event::{ApplianceChange, Change, Event, RolloutChange, Seq, StepDuration};
-use crate::names::{ApplianceName, RolloutId, WaveName};
+use crate::event::{
+    ApplianceChange, Change, Event, HookPoint, RolloutChange, Seq, Step, StepDuration,
+};
+use crate::hold::HoldReason;
+use crate::names::{ApplianceName, ClusterName, RolloutId, SiteName, WaveName};
 use crate::plan::Plan;
 
 /// An event that cannot follow what is there: the journal is of another program or damaged.
@@ -61,8 +72,22 @@ pub struct Run {
     pub breach: Option<Breach>,
     /// Failures since the last `resume`; a success after `retry` takes one off.
     pub counted: BTreeSet<ApplianceName>,
+    /// When waves were finished: their soak counts from there.
+    pub waves_ended: BTreeMap<WaveName, Timestamp>,
+    /// Who let the wave after these start.
+    pub approvals: BTreeMap<WaveName, Approval>,
+    /// The clusters that have begun, and what became of them.
+    pub clusters: BTreeMap<ClusterName, ClusterRun>,
+    /// Hooks that have begun.
+    pub hooks: BTreeMap<HookPoint, HookRecord>,
+    /// Until when a person has lifted the freezes of sites.
+    pub lifted: BTreeMap<SiteName, Timestamp>,
+    /// Who fell ill in a soak; nobody has resumed since.
+    pub soak_failed: Option<ApplianceName>,
     /// The rollout was given up.
     pub aborted: bool,
+    /// It was given up inside clusters that have begun, too.
+    pub aborted_now: bool,
     /// Nothing is left to do.
     pub finished: bool,
 }
@@ -72,6 +97,20 @@ pub struct Run {
 pub struct Pause {
     /// Staging stops too.
     pub all: bool,
+    /// It takes hold inside clusters that have begun, too.
+    #[serde(default)]
+    pub now: bool,
+}
+
+/// A person let the wave after this one start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A reached failure budget.
@@ -140,7 +179,14 @@ impl Run {
             pause: None,
             breach: None,
             counted: BTreeSet::new(),
+            waves_ended: BTreeMap::new(),
+            approvals: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            lifted: BTreeMap::new(),
+            soak_failed: None,
             aborted: false,
+            aborted_now: false,
             finished: false,
         })
     }
@@ -190,7 +236,9 @@ impl Run {
             }
             RolloutChange::Replanned { plan, .. } => self.replan(plan, event.at)?,
             RolloutChange::RunStarted { .. } | RolloutChange::RunStopped { .. } => {}
-            RolloutChange::Decided { decision, .. } => self.decide(decision, event.at)?,
+            RolloutChange::Decided { decision, actor, reason } => {
+                self.decide(decision, actor, reason, event.at)?;
+            }
             RolloutChange::BudgetReached { failures, limit, abort } => {
                 self.breach = Some(Breach { failures: *failures, limit: *limit });
                 self.aborted |= abort;
@@ -200,7 +248,12 @@ impl Run {
             }
             RolloutChange::WaveFinished { wave } => {
                 self.waves_finished.insert(wave.clone());
+                self.waves_ended.insert(wave.clone(), event.at);
             }
+            RolloutChange::ClusterStarted { cluster } => self.cluster_started(cluster, event.at)?,
+            RolloutChange::ClusterWithdrawn { cluster, .. } => self.cluster_withdrawn(cluster)?,
+            RolloutChange::ClusterFinished { cluster } => self.cluster_finished(cluster)?,
+            RolloutChange::Hook { point, change } => self.hook_changed(point, change, event.at)?,
             RolloutChange::Finished => self.finished = true,
         }
         Ok(())
@@ -226,14 +279,18 @@ impl Run {
         let took =
             run.apply(change, event.at, &self.plan).map_err(|why| format!("{name}: {why}"))?;
         match change {
-            ApplianceChange::Failed(_) => {
+            ApplianceChange::Failed(failure) => {
                 self.counted.insert(name.clone());
+                if failure.step == Step::Soak {
+                    self.soak_failed.get_or_insert_with(|| name.clone());
+                }
             }
             ApplianceChange::Succeeded { .. } | ApplianceChange::UpToDate { .. } => {
                 self.counted.remove(name);
             }
             _ => {}
         }
+        self.cluster_member_changed(name, change, event.at);
         let site = |name: &ApplianceName| self.plan.appliances.get(name).map(|a| a.site.clone());
         Ok(took.and_then(|(step, took)| {
             site(name).map(|site| StepDuration { appliance: name.clone(), site, step, took })
@@ -277,6 +334,10 @@ impl Run {
         };
         let finished = self.waves_finished.iter().filter(|name| over(name)).cloned().collect();
         self.waves_finished = finished;
+        let still = &self.waves_finished;
+        self.waves_ended.retain(|name, _| still.contains(name));
+        self.approvals.retain(|name, _| still.contains(name));
+        self.clusters.retain(|name, _| plan.clusters.contains_key(name));
         self.waves_started.retain(|name| plan.waves.iter().any(|wave| wave.name == *name));
         self.counted.retain(|name| plan.appliances.contains_key(name));
         Ok(())
@@ -294,8 +355,9 @@ impl Run {
             () if self.aborted => RolloutState::Aborted,
             () if self.finished && all_done() => RolloutState::Succeeded,
             () if self.finished => RolloutState::Failed,
-            () if halted => RolloutState::Halted,
+            () if halted || self.any_half_upgraded() => RolloutState::Halted,
             () if self.pause.is_some() || self.breach.is_some() => RolloutState::Paused,
+            () if self.soak_failed.is_some() => RolloutState::Paused,
             () => RolloutState::Running,
         }
     }
@@ -315,5 +377,21 @@ impl Run {
             .iter()
             .map(|wave| &wave.name)
             .find(|wave| !self.waves_finished.contains(*wave))
+    }
+
+    /// Why the wave at this place may not start though the one before it is finished: it is
+    /// watched, or a person has not let it. The place after the last wave asks whether the rollout
+    /// may end.
+    #[must_use]
+    pub fn wave_gate(&self, wave: usize, now: Timestamp) -> Option<HoldReason> {
+        let before = self.plan.waves.get(wave.checked_sub(1)?)?;
+        let ended = self.waves_ended.get(&before.name)?;
+        let until = ended.checked_add(before.soak).unwrap_or(Timestamp::MAX);
+        if now < until {
+            return Some(HoldReason::Soaking { wave: before.name.clone(), until });
+        }
+        let asked = before.approval && wave < self.plan.waves.len();
+        (asked && !self.approvals.contains_key(&before.name))
+            .then(|| HoldReason::ApprovalRequired { wave: before.name.clone() })
     }
 }

@@ -1,8 +1,11 @@
 //! What is remembered of an appliance: open acts, transfers, the upgrade call.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::PersonStep;
 use crate::event::{Act, StagedHow};
 use crate::names::{FetchKey, SlotKey};
 use crate::ports::ProcessId;
@@ -116,4 +119,49 @@ pub struct UpgradeRecord {
     pub restart_at: Option<Timestamp>,
     /// The version after the return.
     pub returned: Option<FirmwareVersion>,
+}
+
+/// What is known of an HA pair's second node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairRecord {
+    /// The steps that are done, and since when: seen, or confirmed by a person.
+    pub done: BTreeMap<PersonStep, Timestamp>,
+    /// When the secondary was asked to shut down.
+    pub off_asked: Option<Timestamp>,
+    /// When its power was taken away.
+    pub forced: Option<Timestamp>,
+    /// When it was switched on again.
+    pub on_asked: Option<Timestamp>,
+}
+
+impl PairRecord {
+    /// Whether a step is done.
+    #[must_use]
+    pub fn is_done(&self, step: PersonStep) -> bool {
+        self.done.contains_key(&step)
+    }
+
+    /// Whether the secondary is off, or may be: from the moment it was asked to, until it is seen
+    /// or confirmed on. While it is, the pair counts as down and there is a debt.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        (self.off_asked.is_some() || self.is_done(PersonStep::SecondaryOff))
+            && !self.is_done(PersonStep::SecondaryOn)
+    }
+
+    /// Since when it is off.
+    #[must_use]
+    pub fn off_since(&self) -> Option<Timestamp> {
+        let confirmed = self.done.get(&PersonStep::SecondaryOff).copied();
+        self.off_asked.or(confirmed).filter(|_| self.is_off())
+    }
+}
+
+/// The end of the wait for sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Sessions that were open still, where known.
+    pub sessions: Option<u64>,
 }
