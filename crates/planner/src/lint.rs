@@ -239,6 +239,7 @@ fn safety(plan: &Plan, findings: &mut Findings) {
         rollout: rollout.cloned(),
         site: appliance.site.clone(),
         group: appliance.group.clone(),
+        cluster: appliance.cluster.as_ref().map(|member| member.name.clone()),
     };
     for appliance in plan.appliances.values() {
         if let Err(reason) = places.may_go_down(&membership(appliance, Some(&rollout))) {

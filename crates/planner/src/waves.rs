@@ -64,6 +64,8 @@ pub(crate) fn form(
             name: wave.name.clone(),
             appliances: members,
             failure_budget: wave.failure_budget.clone(),
+            soak: wave.soak.value().copied().unwrap_or_default(),
+            approval: wave.approval.value() == Some(&true),
         });
     }
     let mut nowhere: Vec<&ApplianceName> = left
