@@ -52,6 +52,8 @@ pub fn wave(name: &str, members: &[ApplianceName]) -> PlannedWave {
         name: WaveName::new(name).expect("a name"),
         appliances: members.to_vec(),
         failure_budget: None,
+        soak: SignedDuration::ZERO,
+        approval: false,
     }
 }
 
@@ -77,6 +79,7 @@ pub fn plan(rollout: &str, appliances: impl IntoIterator<Item = Appliance>) -> P
             upload: None,
             adopt: true,
         },
+        via: Vec::new(),
         message: "CHG1".to_owned(),
         waves: vec![wave("all", &names)],
         appliances: names.into_iter().zip(entries).collect(),
@@ -84,7 +87,11 @@ pub fn plan(rollout: &str, appliances: impl IntoIterator<Item = Appliance>) -> P
         limits: RolloutLimits { transfers: 10, unavailable: 1, requests_per_second: 50 },
         sites,
         groups: BTreeMap::new(),
+        calendars: BTreeMap::new(),
+        clusters: BTreeMap::new(),
         stage: StageMode::Ahead,
+        drain: None,
+        hooks: BTreeMap::new(),
         failure_budget: FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause },
         checks: Checks { disk_used_max: 90, require_untainted: true, support_bundle: false },
         make_room: MakeRoom::Never,

@@ -29,6 +29,9 @@ pub struct ApplianceSpec {
     pub password: String,
     /// The password that the in-process client holds; `None`: the right one.
     pub client_password: Option<String>,
+    /// What its certificate is made of; its name when `None`. Appliances with the same text here
+    /// show the same certificate, as two inventory entries of one appliance do.
+    pub certificate: Option<String>,
     /// What `POST /api/firmware/upgrade` does here.
     pub upgrade_call: UpgradeMode,
     /// Whether two nodes stand behind the address; shows in test summaries.
@@ -60,6 +63,7 @@ impl ApplianceSpec {
             username: None,
             password: "sesame-32".to_owned(),
             client_password: None,
+            certificate: None,
             upgrade_call: UpgradeMode::Reboots,
             ha: false,
             roles: Vec::new(),
@@ -264,6 +268,10 @@ pub struct HealthSpec {
     pub raid: String,
     /// Sessions that pass now, by protocol.
     pub sessions: Vec<(String, u64)>,
+    /// Length of the pipeline's queues by name; none are reported when empty.
+    pub queues: Vec<(String, u64)>,
+    /// The indexer's state; not reported when `None`.
+    pub indexer: Option<String>,
 }
 
 impl Default for HealthSpec {
@@ -274,6 +282,8 @@ impl Default for HealthSpec {
             integrity_core: "OK".to_owned(),
             raid: "optimal".to_owned(),
             sessions: Vec::new(),
+            queues: Vec::new(),
+            indexer: None,
         }
     }
 }

@@ -74,7 +74,7 @@ impl State {
                     || Refusal::not_found(not_found, "/troubleshooting/support-bundle", key);
                 let finished = *self.bundles.get(key).ok_or_else(missing)? <= now;
                 match call {
-                    Call::DownloadBundle(_) if finished => Reply::BundleContent,
+                    Call::DownloadBundle(_) if finished => Reply::BundleContent(self.bundle(key)),
                     Call::DownloadBundle(_) => return Err(missing()),
                     Call::DeleteBundle(_) => {
                         self.bundles.remove(key);
@@ -92,6 +92,12 @@ impl State {
                 return Err(Refusal::plain(500, "InternalError", "this call is served elsewhere"));
             }
         })
+    }
+
+    /// What is in a support bundle.
+    fn bundle(&self, key: &str) -> bytes::Bytes {
+        let Self { spec, running, .. } = self;
+        format!("simulated support bundle {key} of {}, firmware {running}\n", spec.hostname).into()
     }
 
     fn delete_slot(

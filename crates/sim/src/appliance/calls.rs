@@ -155,7 +155,7 @@ pub(crate) enum Reply {
     Transaction,
     WebInterface { minutes: u64 },
     Bundle { key: String, finished: bool },
-    BundleContent,
+    BundleContent(bytes::Bytes),
 }
 
 /// What `/api/info` says.

@@ -12,6 +12,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use model::digest::Sha256Hex;
 use model::names::{ApplianceName, FetchKey};
 use model::observed::{FetchJob, Slot};
 use model::random::Random;
@@ -184,6 +185,14 @@ impl SimAppliance {
             Some(CertificateWhen::Booting) => state.phase == Phase::Booting,
             None => false,
         }
+    }
+
+    /// The sum of the certificate that it shows in-process: the same as long as it lives.
+    #[must_use]
+    pub fn leaf(&self) -> Sha256Hex {
+        let state = self.lock();
+        let made_of = state.spec.certificate.as_deref().unwrap_or(state.spec.name.as_str());
+        Sha256Hex::of(format!("certificate of {made_of}").as_bytes())
     }
 
     /// Idle limit of its sessions, and how far its clock is ahead in seconds.

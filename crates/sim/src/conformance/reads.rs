@@ -28,6 +28,8 @@ async fn plain_reads(stage: &dyn Stage) {
         integrity_core: "CORRUPTED".to_owned(),
         raid: "degraded".to_owned(),
         sessions: vec![("ssh".to_owned(), 4), ("rdp".to_owned(), 2)],
+        queues: vec![("content".to_owned(), 7)],
+        indexer: Some("running".to_owned()),
     };
     spec.roles = vec!["managed-host".to_owned(), "search-minion".to_owned()];
     let it = ready(stage, spec, FaultPlan::default()).await;
@@ -59,6 +61,8 @@ async fn plain_reads(stage: &dyn Stage) {
     assert_eq!(health.integrity.get("core").map(String::as_str), Some("CORRUPTED"));
     assert_eq!(health.raid.as_deref(), Some("degraded"));
     assert_eq!(health.sessions, Some(6));
+    assert_eq!(health.queues.get("content"), Some(&7));
+    assert_eq!(health.indexer.as_deref(), Some("running"));
     assert_eq!(it.port.fetch_jobs().await, Ok(Vec::new()));
     assert_eq!(it.count("GET /api/authentication"), 1, "one login for all of it");
 }

@@ -95,8 +95,9 @@ impl Context<'_> {
     fn good(&self, reply: &Reply, visit: &Visit, pace: Pace) -> Response<Body> {
         let code = render::status(reply);
         let Some(body) = render::body(reply, self.path, visit.remaining) else {
-            let bundle = "simulated support bundle\n".to_owned();
-            return self.sized(200, "application/octet-stream", bundle, pace);
+            let bytes =
+                if let Reply::BundleContent(bytes) = reply { bytes.clone() } else { Bytes::new() };
+            return self.sized(200, "application/octet-stream", bytes, pace);
         };
         let mut response = self.sized(code, "application/json", body.to_string(), pace);
         let id = if let Reply::Session { id } = reply { Some(id) } else { visit.cookie.as_ref() };
@@ -118,8 +119,14 @@ impl Context<'_> {
         self.sized(refusal.status, "application/json", body, pace)
     }
 
-    fn sized(&self, code: u16, kind: &'static str, text: String, pace: Pace) -> Response<Body> {
-        let bytes = Bytes::from(text);
+    fn sized(
+        &self,
+        code: u16,
+        kind: &'static str,
+        content: impl Into<Bytes>,
+        pace: Pace,
+    ) -> Response<Body> {
+        let bytes = content.into();
         let length = bytes.len();
         let body = match pace {
             Pace::Whole => return response(code, kind, whole(bytes)),

@@ -221,7 +221,7 @@ pub(super) fn body(reply: &Reply, path: &str, remaining: u64) -> Option<Value> {
             "body": { "status": if *finished { "finished" } else { "running" } },
             "meta": meta,
         }),
-        Reply::BundleContent => return None,
+        Reply::BundleContent(_) => return None,
     };
     Some(body)
 }
@@ -236,6 +236,9 @@ fn marketing(version: &str) -> String {
 fn health(spec: &HealthSpec, ha_other: u64, meta: &Value) -> Value {
     let sessions: serde_json::Map<String, Value> =
         spec.sessions.iter().map(|(name, count)| (name.clone(), Value::from(*count))).collect();
+    let queues: serde_json::Map<String, Value> =
+        spec.queues.iter().map(|(name, length)| (name.clone(), Value::from(*length))).collect();
+    let indexer = spec.indexer.as_ref().map_or(json!({}), |state| json!({ "status": state }));
     json!({
         "health_status": {
             "cpu": 4.0, "disk": spec.disk, "memory": 42.0, "swap": 0.0,
@@ -252,8 +255,8 @@ fn health(spec: &HealthSpec, ha_other: u64, meta: &Value) -> Value {
                 },
                 "disks": {},
             },
-            "indexer": {},
-            "pipeline_queues": {},
+            "indexer": indexer,
+            "pipeline_queues": queues,
             "system_details": {
                 "disk": { "free": 100.0 - spec.disk, "percent": spec.disk, "total": 100.0 }
             },

@@ -197,5 +197,7 @@ pub(super) fn health(spec: &HealthSpec, ha_other: u64) -> Health {
         ]),
         raid: Some(spec.raid.clone()),
         sessions: Some(spec.sessions_total()),
+        queues: spec.queues.iter().cloned().collect(),
+        indexer: spec.indexer.clone(),
     }
 }

@@ -3,10 +3,12 @@
 //! appliance, logins through the gate, everything through the throttle, reads repeated once after
 //! a new login, and nothing repeated that changes.
 
+mod bundle;
 mod classify;
 mod upload;
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::digest::Sha256Hex;
@@ -69,6 +71,7 @@ impl Connector for InProcess {
             logins,
             settings: self.settings.clone(),
             session: tokio::sync::Mutex::new(None),
+            leaf: Mutex::new(None),
         })
     }
 }
@@ -84,6 +87,8 @@ struct Link {
     logins: Arc<dyn LoginGate>,
     settings: ClientSettings,
     session: tokio::sync::Mutex<Option<String>>,
+    /// The certificate that it showed last.
+    leaf: Mutex<Option<Sha256Hex>>,
 }
 
 /// Where the requests seem to come from.
@@ -105,6 +110,9 @@ impl Link {
         self.clock.sleep(self.settings.latency / 2).await;
         if target.shows_wrong_certificate() && target.phase() != crate::Phase::Down {
             return Err(failed.identity());
+        }
+        if target.phase() != crate::Phase::Down {
+            *self.leaf.lock().unwrap_or_else(PoisonError::into_inner) = Some(target.leaf());
         }
         let bytes = match &call {
             Call::Upload(received) => received.bytes,
@@ -362,5 +370,31 @@ impl Appliance for Link {
             Reply::Cluster(nodes) => Some(nodes),
             _ => None,
         }))
+    }
+
+    fn start_bundle(&self) -> Answer<'_, String> {
+        Box::pin(self.simple(Call::StartBundle, |reply| match reply {
+            Reply::Bundle { key, .. } => Some(key),
+            _ => None,
+        }))
+    }
+
+    fn bundle_is_ready<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(self.simple(Call::Bundle(key.to_owned()), |reply| match reply {
+            Reply::Bundle { finished, .. } => Some(finished),
+            _ => None,
+        }))
+    }
+
+    fn download_bundle<'a>(&'a self, key: &'a str, into: &'a Path, limit: u64) -> Answer<'a, u64> {
+        Box::pin(self.keep_bundle(key, into, limit))
+    }
+
+    fn delete_bundle<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.simple(Call::DeleteBundle(key.to_owned()), |_| Some(())))
+    }
+
+    fn leaf(&self) -> Option<Sha256Hex> {
+        self.leaf.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
