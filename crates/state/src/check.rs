@@ -1,8 +1,10 @@
 //! Proving the memory: the file is whole, every log folds, and what is derived is what follows.
 
-use model::RolloutId;
+use std::collections::BTreeMap;
+
 use model::event::{LoginMemory, Seq, StepDuration};
 use model::run::Run;
+use model::{ApplianceName, RolloutId};
 use sqlx::SqliteConnection;
 
 use crate::codec::{EventRow, decode};
@@ -54,6 +56,8 @@ impl SqliteReader {
         compare("the memory of logins", &derived.logins, logins, &mut report);
         let durations = read::durations(self.path(), &mut now).await;
         compare("the durations", &derived.durations, durations, &mut report);
+        let hostnames = read::hostnames(self.path(), &mut now).await;
+        compare("the host names", &derived.hostnames, hostnames, &mut report);
         Ok(report)
     }
 
@@ -120,9 +124,10 @@ impl SqliteReader {
 /// What follows from the log.
 #[derive(Default)]
 struct Derived {
-    runs: std::collections::BTreeMap<RolloutId, Run>,
+    runs: BTreeMap<RolloutId, Run>,
     logins: LoginMemory,
     durations: Vec<StepDuration>,
+    hostnames: BTreeMap<ApplianceName, String>,
     last: Seq,
 }
 
@@ -147,6 +152,9 @@ impl Derived {
             Err(error) => report.problems.push(format!("the log: {}", error.detail)),
         }
         self.logins.apply(&event.change);
+        if let Some((name, hostname)) = model::memory::hostname_of(&event.change) {
+            self.hostnames.insert(name.clone(), hostname.to_owned());
+        }
     }
 }
 

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::event::{
-    ApplianceChange, Change, Draft, Event, LoginMemory, RolloutChange, Seq, StepDuration,
+    ApplianceChange, Change, Draft, Event, HookPoint, LoginMemory, RolloutChange, Seq, StepDuration,
 };
 use model::memory::fold;
 use model::ports::JournalError;
-use model::run::{ApplianceRun, Run};
-use model::{ApplianceName, RolloutId};
+use model::run::{ApplianceRun, ClusterRun, HookRecord, Run};
+use model::{ApplianceName, ClusterName, RolloutId};
 
 use crate::codec::whole_micros;
 
@@ -34,6 +34,7 @@ struct Before {
 enum Undo {
     Rollout { id: RolloutId, before: Box<Before> },
     Appliance { rollout: RolloutId, name: ApplianceName, before: Box<MemberBefore> },
+    Hook { rollout: RolloutId, point: HookPoint, seq: Seq, before: Option<HookRecord> },
     Logins(Box<LoginMemory>),
 }
 
@@ -43,6 +44,8 @@ struct MemberBefore {
     run: Option<ApplianceRun>,
     counted: bool,
     dark: bool,
+    soak_failed: Option<ApplianceName>,
+    cluster: Option<(ClusterName, Option<ClusterRun>)>,
 }
 
 /// A point to go back to.
@@ -61,6 +64,8 @@ pub(crate) struct Touched {
     pub(crate) planned: BTreeSet<RolloutId>,
     /// Members that changed, of other rollouts.
     pub(crate) members: BTreeSet<(RolloutId, ApplianceName)>,
+    /// Hooks that changed, of other rollouts than those with a new plan.
+    pub(crate) hooks: BTreeSet<(RolloutId, HookPoint)>,
     /// Appliances whose refused passwords changed.
     pub(crate) refused: BTreeSet<ApplianceName>,
     /// Login definitions that are proven now.
@@ -154,12 +159,14 @@ impl Fold {
             (Change::Appliance(name, _), Some(run)) => Undo::Appliance {
                 rollout: id.clone(),
                 name: name.clone(),
-                before: Box::new(MemberBefore {
-                    seq: run.seq,
-                    run: run.appliances.get(name).cloned(),
-                    counted: run.counted.contains(name),
-                    dark: run.dark_bystanders.contains(name),
-                }),
+                before: Box::new(MemberBefore::of(run, name)),
+            },
+            // A rollout may have very many: no copy of the whole for each.
+            (Change::Rollout(RolloutChange::Hook { point, .. }), Some(run)) => Undo::Hook {
+                rollout: id.clone(),
+                point: point.clone(),
+                seq: run.seq,
+                before: run.hooks.get(point).cloned(),
             },
             (_, run) => {
                 let before = Before { run: run.cloned(), plan_seq: self.plan_seq(id) };
@@ -185,6 +192,12 @@ impl Fold {
                         before.restore(run, name);
                     }
                 }
+                Some(Undo::Hook { rollout, point, seq, before }) => {
+                    if let Some(run) = self.runs.get_mut(&rollout) {
+                        run.seq = seq;
+                        put_back(&mut run.hooks, point, before);
+                    }
+                }
                 Some(Undo::Logins(logins)) => self.logins = *logins,
                 None => break,
             }
@@ -205,11 +218,16 @@ impl Fold {
                         touched.members.insert((rollout.clone(), name.clone()));
                     }
                 }
+                Undo::Hook { rollout, point, .. } => {
+                    touched.rollouts.insert(rollout.clone());
+                    touched.hooks.insert((rollout.clone(), point.clone()));
+                }
                 Undo::Logins(before) => self.touched_logins(before, &mut touched),
             }
         }
         touched.planned.extend(touched.rollouts.intersection(&self.stale).cloned());
         touched.members.retain(|(rollout, _)| !touched.planned.contains(rollout));
+        touched.hooks.retain(|(rollout, _)| !touched.planned.contains(rollout));
         touched
     }
 
@@ -227,6 +245,11 @@ impl Fold {
         for (name, run) in &new.appliances {
             if old.appliances.get(name) != Some(run) {
                 touched.members.insert((id.clone(), name.clone()));
+            }
+        }
+        for point in old.hooks.keys().chain(new.hooks.keys()) {
+            if old.hooks.get(point) != new.hooks.get(point) {
+                touched.hooks.insert((id.clone(), point.clone()));
             }
         }
     }
@@ -249,7 +272,10 @@ impl Fold {
     /// let go when another one is there, so that a service does not grow with its past.
     pub(crate) fn settle(&mut self) {
         for undo in &self.undo {
-            if let Undo::Rollout { id, .. } | Undo::Appliance { rollout: id, .. } = undo {
+            if let Undo::Rollout { id, .. }
+            | Undo::Appliance { rollout: id, .. }
+            | Undo::Hook { rollout: id, .. } = undo
+            {
                 self.stale.remove(id);
             }
         }
@@ -265,13 +291,37 @@ impl Fold {
 }
 
 impl MemberBefore {
+    fn of(run: &Run, name: &ApplianceName) -> Self {
+        let cluster = run.plan.appliances.get(name).and_then(|member| member.cluster.as_ref());
+        Self {
+            seq: run.seq,
+            run: run.appliances.get(name).cloned(),
+            counted: run.counted.contains(name),
+            dark: run.dark_bystanders.contains(name),
+            soak_failed: run.soak_failed.clone(),
+            cluster: cluster
+                .map(|member| (member.name.clone(), run.clusters.get(&member.name).cloned())),
+        }
+    }
+
     fn restore(self, run: &mut Run, name: ApplianceName) {
         run.seq = self.seq;
         set(&mut run.counted, &name, self.counted);
         set(&mut run.dark_bystanders, &name, self.dark);
+        run.soak_failed = self.soak_failed;
+        if let Some((cluster, before)) = self.cluster {
+            put_back(&mut run.clusters, cluster, before);
+        }
         if let Some(before) = self.run {
             run.appliances.insert(name, before);
         }
+    }
+}
+
+fn put_back<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
+    match before {
+        Some(before) => drop(map.insert(key, before)),
+        None => drop(map.remove(&key)),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The journal that is written.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures::future::BoxFuture;
-use model::RolloutId;
 use model::event::{Draft, Event, LoginMemory, RolloutHead, Seq, StepDuration};
 use model::ports::{Journal, JournalError};
+use model::{ApplianceName, RolloutId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -153,6 +154,10 @@ impl Journal for SqliteJournal {
 
     fn durations(&self) -> BoxFuture<'_, Result<Vec<StepDuration>, JournalError>> {
         Box::pin(async { self.reader.durations().await.map_err(|error| reading(&error)) })
+    }
+
+    fn hostnames(&self) -> BoxFuture<'_, Result<BTreeMap<ApplianceName, String>, JournalError>> {
+        Box::pin(async { self.reader.hostnames().await.map_err(|error| reading(&error)) })
     }
 }
 

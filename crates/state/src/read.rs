@@ -1,5 +1,6 @@
 //! Everything that is read: pages of the log, folds of it, and what is derived.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
@@ -238,6 +239,14 @@ impl SqliteReader {
         durations(&self.path, &mut *self.connection().await?).await
     }
 
+    /// The host name that each appliance last said in a preflight, over all rollouts.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn hostnames(&self) -> Result<BTreeMap<ApplianceName, String>, Error> {
+        hostnames(&self.path, &mut *self.connection().await?).await
+    }
+
     /// A transaction, so that several reads see one state.
     pub(crate) async fn snapshot_of_now(
         &self,
@@ -376,6 +385,21 @@ pub(crate) async fn durations(
     };
     let read: Result<Vec<_>, String> = rows.into_iter().map(one).collect();
     read.map_err(|why| Error::damaged(path, format!("durations: {why}")))
+}
+
+pub(crate) async fn hostnames(
+    path: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<ApplianceName, String>, Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as("SELECT appliance, hostname FROM hostnames")
+        .fetch_all(connection)
+        .await
+        .map_err(|error| Error::sql(path, "reading the host names", error))?;
+    let name = |text: &str| {
+        let name = ApplianceName::new(text);
+        name.map_err(|error| Error::damaged(path, format!("host names: {error}")))
+    };
+    rows.into_iter().map(|(appliance, said)| Ok((name(&appliance)?, said))).collect()
 }
 
 fn number(seq: Seq) -> i64 {

@@ -1,9 +1,12 @@
 //! What one transaction writes. Rows go over as one JSON array a statement: a batch costs as
 //! many statements as a single event.
 
-use model::event::{Event, Seq, StepDuration};
+use std::collections::BTreeMap;
+
+use model::event::{Event, HookPoint, Seq, StepDuration};
 use model::hold::HoldReason;
-use model::run::ApplianceRun;
+use model::memory::hostname_of;
+use model::run::{ApplianceRun, HookRecord, RolloutState, Run};
 use model::{ApplianceName, RolloutId};
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
@@ -36,6 +39,8 @@ pub(crate) async fn write(
     put_events(&mut transaction, events).await?;
     put_plans(&mut transaction, fold, &touched).await?;
     put_members(&mut transaction, fold, &touched).await?;
+    put_hooks(&mut transaction, fold, &touched).await?;
+    put_hostnames(&mut transaction, events).await?;
     put_durations(&mut transaction, durations).await?;
     put_logins(&mut transaction, fold, &touched).await?;
     transaction.commit().await?;
@@ -67,12 +72,17 @@ async fn put_rollouts(
     let runs = touched.rollouts.iter().filter_map(|id| fold.run(id));
     let mut rows = Vec::new();
     for run in runs {
+        let state = run.state(false);
+        // A cluster is half upgraded: a column of its own says so.
+        let halted = state == RolloutState::Halted;
+        let state = if halted { RolloutState::Running } else { state };
         rows.push((
             run.id.as_str(),
             run.plan.rollout.as_str(),
             run.plan.firmware.version.to_string(),
             run.accepted_at.as_microsecond(),
-            run.state(false).name(),
+            state.name(),
+            u8::from(halted),
             u8::from(run.has_ended()),
             fold.plan_seq(&run.id),
             run.seq,
@@ -82,13 +92,14 @@ async fn put_rollouts(
     }
     const PUT: &str = "
         INSERT INTO rollouts
-            (id, name, target_version, accepted_at, state, ended, plan_seq, seq, folded_by, record)
+            (id, name, target_version, accepted_at, state, halted, ended, plan_seq, seq, folded_by,
+             record)
         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-               value ->> 6, value ->> 7, value ->> 8, value ->> 9
+               value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
         FROM json_each(?1) WHERE true
         ON CONFLICT (id) DO UPDATE SET
             target_version = excluded.target_version, state = excluded.state,
-            ended = excluded.ended, plan_seq = excluded.plan_seq, seq = excluded.seq,
+            halted = excluded.halted, ended = excluded.ended, plan_seq = excluded.plan_seq, seq = excluded.seq,
             folded_by = excluded.folded_by, record = excluded.record";
     each(connection, "rollouts", PUT, &rows).await
 }
@@ -170,6 +181,62 @@ fn member<'a>(
     name: &ApplianceName,
 ) -> Option<&'a ApplianceRun> {
     fold.run(rollout)?.appliances.get(name)
+}
+
+async fn put_hooks(
+    connection: &mut SqliteConnection,
+    fold: &Fold,
+    touched: &Touched,
+) -> Result<(), WriteError> {
+    let mut rows = Vec::with_capacity(touched.hooks.len());
+    let mut row = |run: &Run, point: &HookPoint, record: &HookRecord| {
+        let record = serde_json::to_string(record)?;
+        rows.push((run.id.as_str().to_owned(), point.kind.name(), point.of.clone(), record));
+        Ok::<_, WriteError>(())
+    };
+    for run in touched.planned.iter().filter_map(|id| fold.run(id)) {
+        sqlx::query("DELETE FROM hooks WHERE rollout = ?1")
+            .bind(run.id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        for (point, record) in &run.hooks {
+            row(run, point, record)?;
+        }
+    }
+    for (id, point) in &touched.hooks {
+        let Some(run) = fold.run(id) else { continue };
+        if let Some(record) = run.hooks.get(point) {
+            row(run, point, record)?;
+        } else {
+            sqlx::query("DELETE FROM hooks WHERE rollout = ?1 AND kind = ?2 AND around = ?3")
+                .bind(id.as_str())
+                .bind(point.kind.name())
+                .bind(&point.of)
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    const PUT: &str = "
+        INSERT INTO hooks (rollout, kind, around, record)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
+        FROM json_each(?1) WHERE true
+        ON CONFLICT (rollout, kind, around) DO UPDATE SET record = excluded.record";
+    each(connection, "hooks", PUT, &rows).await
+}
+
+async fn put_hostnames(
+    connection: &mut SqliteConnection,
+    events: &[Event],
+) -> Result<(), WriteError> {
+    // The last one counts, where a transaction holds several.
+    let said: BTreeMap<&ApplianceName, &str> =
+        events.iter().filter_map(|event| hostname_of(&event.change)).collect();
+    let rows: Vec<_> = said.into_iter().collect();
+    const PUT: &str = "
+        INSERT INTO hostnames (appliance, hostname)
+        SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
+        ON CONFLICT (appliance) DO UPDATE SET hostname = excluded.hostname";
+    each(connection, "host names", PUT, &rows).await
 }
 
 async fn put_durations(

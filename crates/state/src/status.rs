@@ -6,10 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::decision::Actor;
-use model::event::{Change, RolloutChange, RolloutHead, Seq};
+use model::event::{Change, HookPoint, RolloutChange, RolloutHead, Seq};
 use model::plan::Plan;
-use model::run::{ApplianceRun, Breach, Pause, Phase, RolloutState, Run};
-use model::{ApplianceName, FirmwareVersion, RolloutId, RolloutName, SiteName, WaveName};
+use model::run::{
+    ApplianceRun, Approval, Breach, ClusterRun, HookRecord, Pause, Phase, RolloutState, Run,
+};
+use model::{
+    ApplianceName, ClusterName, FirmwareVersion, RolloutId, RolloutName, SiteName, WaveName,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
@@ -24,7 +28,8 @@ pub struct RolloutStatusRows {
     pub head: RolloutHead,
     /// What is installed.
     pub target_version: FirmwareVersion,
-    /// Its state; whether it is halted only the running program knows.
+    /// Its state. That it is halted since the journal cannot be written only the running program
+    /// knows.
     pub state: RolloutState,
     /// The last event folded in.
     pub seq: Seq,
@@ -51,7 +56,7 @@ pub struct ApplianceStatusRow {
     pub run: ApplianceRun,
 }
 
-/// A fold without its plan and members: what stands in `rollouts.record`.
+/// A fold without its plan, members and hooks: what stands in `rollouts.record`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
     accepted_by: Actor,
@@ -61,7 +66,13 @@ pub(crate) struct RunRecord {
     pause: Option<Pause>,
     breach: Option<Breach>,
     counted: BTreeSet<ApplianceName>,
+    waves_ended: BTreeMap<WaveName, Timestamp>,
+    approvals: BTreeMap<WaveName, Approval>,
+    clusters: BTreeMap<ClusterName, ClusterRun>,
+    lifted: BTreeMap<SiteName, Timestamp>,
+    soak_failed: Option<ApplianceName>,
     aborted: bool,
+    aborted_now: bool,
     finished: bool,
 }
 
@@ -75,12 +86,23 @@ impl RunRecord {
             pause: run.pause,
             breach: run.breach,
             counted: run.counted.clone(),
+            waves_ended: run.waves_ended.clone(),
+            approvals: run.approvals.clone(),
+            clusters: run.clusters.clone(),
+            lifted: run.lifted.clone(),
+            soak_failed: run.soak_failed.clone(),
             aborted: run.aborted,
+            aborted_now: run.aborted_now,
             finished: run.finished,
         }
     }
 
-    fn into_run(self, rows: RolloutStatusRows, plan: Arc<Plan>) -> Run {
+    fn into_run(
+        self,
+        rows: RolloutStatusRows,
+        hooks: BTreeMap<HookPoint, HookRecord>,
+        plan: Arc<Plan>,
+    ) -> Run {
         let member = |row: ApplianceStatusRow| (row.name, row.run);
         let appliances: BTreeMap<_, _> = rows.appliances.into_iter().map(member).collect();
         Run {
@@ -96,7 +118,14 @@ impl RunRecord {
             pause: self.pause,
             breach: self.breach,
             counted: self.counted,
+            waves_ended: self.waves_ended,
+            approvals: self.approvals,
+            clusters: self.clusters,
+            hooks,
+            lifted: self.lifted,
+            soak_failed: self.soak_failed,
             aborted: self.aborted,
+            aborted_now: self.aborted_now,
             finished: self.finished,
         }
     }
@@ -105,7 +134,7 @@ impl RunRecord {
 /// Which program folded the rows: another one has another shape of fold, so it reads the log. The
 /// number behind the version grows with every change of what is folded between two versions; the
 /// databases that are kept for the tests do not pass the check until it has.
-pub(crate) const FOLDED_BY: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
+pub(crate) const FOLDED_BY: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
 
 /// A member's site, as its plan says.
 pub(crate) fn site_of<'a>(run: &'a Run, name: &ApplianceName) -> Option<&'a SiteName> {
@@ -144,7 +173,7 @@ impl RolloutStatusRows {
     }
 }
 
-type RolloutRow = (String, String, String, i64, String, bool, i64, i64, String);
+type RolloutRow = (String, String, String, i64, String, bool, bool, i64, i64, String);
 type MemberRow = (String, String, String, String, i64, Option<String>, String);
 
 /// A rollout's rows, with what is needed to make a fold of them.
@@ -220,7 +249,10 @@ pub(crate) async fn kept(
     match decode(path, row.ok_or_else(no_plan)?)?.change {
         Change::Rollout(
             RolloutChange::PlanAccepted { plan, .. } | RolloutChange::Replanned { plan, .. },
-        ) => Ok(Kept::Current(stored.record.into_run(stored.rows, plan))),
+        ) => {
+            let hooks = hooks(path, connection, id).await?;
+            Ok(Kept::Current(stored.record.into_run(stored.rows, hooks, plan)))
+        }
         _ => Err(no_plan()),
     }
 }
@@ -243,7 +275,7 @@ async fn stored(
         Some(_) => return Ok(Kept::Other),
     }
     let rollout: RolloutRow = sqlx::query_as(
-        "SELECT id, name, target_version, accepted_at, state, ended, plan_seq, seq, record
+        "SELECT id, name, target_version, accepted_at, state, halted, ended, plan_seq, seq, record
          FROM rollouts WHERE id = ?1",
     )
     .bind(id.as_str())
@@ -263,13 +295,32 @@ async fn stored(
     Ok(Kept::Current(read))
 }
 
+/// The hooks of a rollout that have begun.
+async fn hooks(
+    path: &Path,
+    connection: &mut SqliteConnection,
+    id: &RolloutId,
+) -> Result<BTreeMap<HookPoint, HookRecord>, Error> {
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT kind, around, record FROM hooks WHERE rollout = ?1")
+            .bind(id.as_str())
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| Error::sql(path, "reading the status", error))?;
+    let one = |(kind, around, record): (String, String, String)| {
+        Ok((HookPoint::new(word(&kind)?, &around), parse(&record)?))
+    };
+    let read: Result<BTreeMap<_, _>, String> = rows.into_iter().map(one).collect();
+    read.map_err(|why| Error::damaged(path, format!("hooks of rollout {id}: {why}")))
+}
+
 fn read_rollout(row: RolloutRow, members: Vec<MemberRow>) -> Result<Stored, String> {
-    let (id, name, target, accepted_at, state, ended, plan_seq, seq, record) = row;
+    let (id, name, target, accepted_at, state, halted, ended, plan_seq, seq, record) = row;
     let appliances = members.into_iter().map(read_member).collect::<Result<_, _>>()?;
     let rows = RolloutStatusRows {
         head: read_head(&id, &name, accepted_at, ended)?,
         target_version: FirmwareVersion::observed(&target).map_err(|error| error.to_string())?,
-        state: word(&state)?,
+        state: if halted { RolloutState::Halted } else { word(&state)? },
         seq: u64::try_from(seq).map_err(|error| error.to_string())?,
         appliances,
     };
