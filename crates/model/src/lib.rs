@@ -4,7 +4,8 @@
 //! workspace may know it; it knows nothing of them.
 //!
 //! - [`names`], [`version`], [`digest`]: validated words and numbers.
-//! - [`calendar`], [`history`]: when appliances may go down, and how long things took.
+//! - [`calendar`], [`history`], [`expect`]: when appliances may go down, how long things took, and
+//!   how long they are expected to take.
 //! - [`fleet`], [`rollout`], [`plan`]: what there is, what is wanted, what will be done.
 //! - [`observed`], [`failure`]: what an appliance said, and what it means when it did not.
 //! - [`event`], [`run`]: the journal's facts, and the status that is folded from them.
@@ -17,6 +18,7 @@ pub mod decision;
 pub mod digest;
 pub mod event;
 pub mod exit;
+pub mod expect;
 pub mod failure;
 pub mod fleet;
 pub mod history;

@@ -1,5 +1,7 @@
 //! The fold: which events may follow which, and what they make of an appliance.
 
+mod expect;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -83,6 +85,8 @@ impl Log {
             slots: Vec::new(),
             health: Health::default(),
             fetch_jobs: Vec::new(),
+            leaf: None,
+            node: None,
         };
         log.ok(ApplianceChange::StepStarted(Step::Preflight));
         log.ok(ApplianceChange::Preflighted(Box::new(baseline)));
