@@ -177,7 +177,7 @@ mod tests {
         assert_eq!((later.decided.seq, later.repeated), (1, true));
         assert_eq!(take(resume("a"), 2).await.expect("another user's").decided.seq, 2);
         assert_eq!(take(resume("b"), 1).await.expect("another key").decided.seq, 3);
-        let other = DecisionRequest::new(Decision::Pause { all: false }, "", "a");
+        let other = DecisionRequest::new(Decision::Pause { all: false, now: false }, "", "a");
         assert_eq!(take(other, 1).await, Err(NotTaken::KeyReused));
         let without = DecisionRequest { key: None, ..resume("") };
         assert_eq!(take(without.clone(), 1).await.expect("taken").decided.seq, 4);

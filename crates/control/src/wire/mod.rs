@@ -1,5 +1,7 @@
 //! What goes over the socket. Fields are added, never renamed; `schema` says by which rules.
 
+mod clusters;
+mod make;
 mod status;
 
 use model::RolloutId;
@@ -8,8 +10,9 @@ use model::event::Seq;
 use serde::{Deserialize, Serialize};
 
 pub use status::{
-    ApplianceView, BudgetView, ClusterView, DebtView, ReasonView, RolloutView, StatusView,
-    WaveState, WaveView,
+    ApplianceView, ApprovalView, BudgetView, ClusterState, ClusterView, DebtView,
+    FreezeOverrideView, HopView, NoticeView, PairStepView, PairView, ReasonView, RolloutView,
+    StatusView, WaveState, WaveView,
 };
 
 /// The rules that these types follow.
@@ -92,6 +95,34 @@ impl ErrorReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::decision::PersonStep;
+    use model::{ApplianceName, SiteName, WaveName};
+
+    #[test]
+    fn every_decision_has_its_words() {
+        let until = "2026-12-20T06:00:00Z".parse().expect("a time");
+        let site = SiteName::new("ams").expect("a name");
+        let wave = WaveName::new("canary").expect("a name");
+        let appliance = ApplianceName::new("ams-ha").expect("a name");
+        for (decision, text) in [
+            (Decision::Pause { all: false, now: true }, r#"{"pause":{"all":false,"now":true}}"#),
+            (Decision::AbortNow, r#""abort-now""#),
+            (Decision::Approve { wave }, r#"{"approve":{"wave":"canary"}}"#),
+            (
+                Decision::Confirm { appliance, step: PersonStep::SecondaryOff },
+                r#"{"confirm":{"appliance":"ams-ha","step":"secondary-off"}}"#,
+            ),
+            (
+                Decision::OverrideFreeze { site, until },
+                r#"{"override-freeze":{"site":"ams","until":"2026-12-20T06:00:00Z"}}"#,
+            ),
+        ] {
+            let request: DecisionRequest =
+                serde_json::from_str(&format!(r#"{{"decision":{text}}}"#)).expect(text);
+            assert_eq!(request.decision, decision);
+            assert_eq!(serde_json::to_string(&decision).expect("json"), text);
+        }
+    }
 
     #[test]
     fn a_request_may_leave_out_all_but_the_decision_and_may_say_nothing_unknown() {
@@ -100,7 +131,7 @@ mod tests {
         assert_eq!((request.schema, request.decision, request.key), (1, Decision::Resume, None));
         let unknown = r#"{"decision":"abort","now":true}"#;
         assert!(serde_json::from_str::<DecisionRequest>(unknown).is_err());
-        let full = DecisionRequest::new(Decision::Pause { all: true }, "lunch", "k-1");
+        let full = DecisionRequest::new(Decision::Pause { all: true, now: false }, "lunch", "k-1");
         assert_eq!(
             serde_json::to_string(&full).expect("json"),
             r#"{"schema":1,"decision":{"pause":{"all":true}},"reason":"lunch","key":"k-1"}"#

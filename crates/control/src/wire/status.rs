@@ -1,26 +1,20 @@
 //! Status as it is shown to machines (contract: cli.md). Made from the fold and nothing else, so
 //! that a command that reads the file and a program that answers say the same.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use model::event::SkipReason;
-use model::hold::HoldReason;
-use model::plan::PlannedWave;
-use model::rollout::{FailureBudget, OnBreach};
-use model::run::{ApplianceRun, Phase, RolloutState, Run, Transfer};
+use model::decision::PersonStep;
+use model::rollout::OnBreach;
+use model::run::{Pause, Phase, RolloutState, Transfer};
 use model::{
     ApplianceName, ClusterName, FirmwareVersion, RolloutId, RolloutName, SiteName, SlotKey,
     WaveName,
 };
 use serde::{Deserialize, Serialize};
 
-use super::SCHEMA;
-
 /// Some rollouts and where they stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusView {
-    /// [`SCHEMA`].
+    /// [`super::SCHEMA`].
     pub schema: u32,
     /// The rollouts.
     pub rollouts: Vec<RolloutView>,
@@ -51,6 +45,59 @@ pub struct RolloutView {
     pub failures: usize,
     /// How many it takes.
     pub budget: BudgetView,
+    /// A person's pause.
+    #[serde(default)]
+    pub paused: Option<Pause>,
+    /// Who fell ill while it was watched after its upgrade; a person says `resume`.
+    #[serde(default)]
+    pub soak_failed: Option<ApplianceName>,
+    /// Who let which wave's successor start.
+    #[serde(default)]
+    pub approvals: Vec<ApprovalView>,
+    /// Freezes that a person has lifted.
+    #[serde(default)]
+    pub freeze_overrides: Vec<FreezeOverrideView>,
+    /// What a person should look at now, whatever else goes on.
+    #[serde(default)]
+    pub alarms: Vec<NoticeView>,
+    /// What did not work and stops nothing.
+    #[serde(default)]
+    pub warnings: Vec<NoticeView>,
+}
+
+/// A person let the wave after this one start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// The finished wave.
+    pub wave: WaveName,
+    /// Who.
+    pub by: String,
+    /// Their user id.
+    pub uid: u32,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The freezes of a site do not count for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeOverrideView {
+    /// Where.
+    pub site: SiteName,
+    /// Until then.
+    pub until: Timestamp,
+}
+
+/// An alarm or a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeView {
+    /// A stable word, such as `cluster-half-upgraded`.
+    pub code: String,
+    /// For people.
+    pub text: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
 }
 
 /// One wave.
@@ -62,6 +109,12 @@ pub struct WaveView {
     pub state: WaveState,
     /// Its members, in the order in which they are taken.
     pub appliances: Vec<ApplianceName>,
+    /// When its last member was finished: its soak counts from there.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// Why the next wave does not start.
+    #[serde(default)]
+    pub reason: Option<ReasonView>,
 }
 
 /// Where a wave stands.
@@ -80,6 +133,21 @@ pub enum WaveState {
     Succeeded,
     /// It ended, but not every member was upgraded.
     Failed,
+}
+
+impl WaveState {
+    /// The word (contract: cli.md).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Soaking => "soaking",
+            Self::AwaitingApproval => "awaiting-approval",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// One appliance.
@@ -105,6 +173,47 @@ pub struct ApplianceView {
     pub transfer: Option<Transfer>,
     /// Why it waits, failed or was left out.
     pub reason: Option<ReasonView>,
+    /// Sessions that were open when last counted.
+    #[serde(default)]
+    pub sessions: Option<u64>,
+    /// Sessions that its upgrades cut, where known.
+    #[serde(default)]
+    pub sessions_cut: Option<u64>,
+    /// Its way over several versions; absent when there is only the target.
+    #[serde(default)]
+    pub hop: Option<HopView>,
+    /// Its second node; absent when there is none.
+    #[serde(default)]
+    pub pair: Option<PairView>,
+}
+
+/// Where an appliance is on its way over several versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopView {
+    /// Which one is under way; the first is 1.
+    pub number: usize,
+    /// How many there are, the target's included.
+    pub of: usize,
+    /// The version that is installed by it.
+    pub version: FirmwareVersion,
+}
+
+/// The second node of an HA pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairView {
+    /// Steps that were seen done or confirmed, in order.
+    pub done: Vec<PairStepView>,
+    /// Since when the secondary is off; the pair counts as down meanwhile.
+    pub secondary_off_since: Option<Timestamp>,
+}
+
+/// A step of an HA pair that is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairStepView {
+    /// Which.
+    pub step: PersonStep,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// Why something waits, failed or was left out.
@@ -124,9 +233,54 @@ pub struct ClusterView {
     /// Its name.
     pub name: ClusterName,
     /// Where it stands.
-    pub state: String,
-    /// For how long it has not audited.
+    pub state: ClusterState,
+    /// For how long it has not audited, until now.
     pub audit_gap_seconds: u64,
+    /// Since when it does not audit; `None` while it does.
+    #[serde(default)]
+    pub audit_gap_since: Option<Timestamp>,
+    /// For how long it is expected not to audit in all.
+    #[serde(default)]
+    pub audit_gap_expected_seconds: Option<u64>,
+    /// Its members in the order in which they are taken.
+    #[serde(default)]
+    pub members: Vec<ApplianceName>,
+    /// The members that keep it from going on half way.
+    #[serde(default)]
+    pub half_upgraded: Vec<ApplianceName>,
+}
+
+/// Where a central cluster stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterState {
+    /// It has no places yet.
+    Pending,
+    /// It has its places; nobody has gone down yet.
+    Started,
+    /// Its members go down in order.
+    Upgrading,
+    /// A member keeps it from going on, or was left out: it does not audit as it should.
+    HalfUpgraded,
+    /// Every member is at the target.
+    Succeeded,
+    /// It ended, but not every member was upgraded.
+    Failed,
+}
+
+impl ClusterState {
+    /// The word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Started => "started",
+            Self::Upgrading => "upgrading",
+            Self::HalfUpgraded => "half-upgraded",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Something that was switched off for the rollout and is still to be undone.
@@ -136,6 +290,18 @@ pub struct DebtView {
     pub appliance: ApplianceName,
     /// What, and what it waits for.
     pub text: String,
+    /// What undoes it.
+    #[serde(default)]
+    pub undo: String,
+    /// When it may be undone: before, undoing it does harm.
+    #[serde(default)]
+    pub condition: String,
+    /// Since when.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// Why it cannot be undone by itself any more: a person decides.
+    #[serde(default)]
+    pub stuck: Option<String>,
 }
 
 /// How many failures a rollout takes.
@@ -152,165 +318,4 @@ pub struct BudgetView {
     pub breached_at: Option<usize>,
     /// What happens then.
     pub on_breach: OnBreach,
-}
-
-impl StatusView {
-    /// The view of one rollout: see [`RolloutView::of`].
-    #[must_use]
-    pub fn of(run: &Run, halted: bool, waiting: &BTreeMap<ApplianceName, HoldReason>) -> Self {
-        Self::with(vec![RolloutView::of(run, halted, waiting)])
-    }
-
-    /// The view of some rollouts.
-    #[must_use]
-    pub fn with(rollouts: Vec<RolloutView>) -> Self {
-        Self { schema: SCHEMA, rollouts }
-    }
-}
-
-impl RolloutView {
-    /// Makes the view. `halted`: the journal cannot be written. `waiting`: why the scheduler does
-    /// not take an appliance up now; only a running program knows that.
-    #[must_use]
-    pub fn of(run: &Run, halted: bool, waiting: &BTreeMap<ApplianceName, HoldReason>) -> Self {
-        let plan = &run.plan;
-        let member = |(wave, appliance): (&PlannedWave, &std::sync::Arc<_>)| {
-            let appliance: &model::fleet::Appliance = appliance;
-            let state = run.appliances.get(&appliance.name)?;
-            let reason = reason(run, state, halted, waiting.get(&appliance.name));
-            Some(ApplianceView {
-                name: appliance.name.clone(),
-                site: appliance.site.clone(),
-                wave: wave.name.clone(),
-                state: state.phase,
-                version: state.version.clone(),
-                slot: slot(state),
-                since: state.since,
-                down: state.is_down(),
-                transfer: state.stage.transfer,
-                reason,
-            })
-        };
-        Self {
-            name: plan.rollout.clone(),
-            id: run.id.clone(),
-            target_version: plan.firmware.version.clone(),
-            state: run.state(halted),
-            accepted_at: run.accepted_at,
-            waves: plan.waves.iter().map(|wave| wave_view(run, wave)).collect(),
-            appliances: plan.in_order().filter_map(member).collect(),
-            clusters: Vec::new(),
-            debts: Vec::new(),
-            failures: run.counted.len(),
-            budget: BudgetView::of(&plan.failure_budget, plan.appliances.len()),
-        }
-    }
-}
-
-impl BudgetView {
-    fn of(budget: &FailureBudget, selected: usize) -> Self {
-        Self {
-            count: budget.count,
-            percent: budget.percent,
-            breached_at: budget.breached_at(selected),
-            on_breach: budget.on_breach,
-        }
-    }
-}
-
-impl ReasonView {
-    /// A hold as a reason.
-    #[must_use]
-    pub fn of(hold: &HoldReason) -> Self {
-        Self { code: hold.code().to_owned(), text: hold.to_string(), until: hold.until() }
-    }
-
-    fn new(code: &str, text: &str) -> Self {
-        Self { code: code.to_owned(), text: text.to_owned(), until: None }
-    }
-
-    fn of_skip(skip: &SkipReason) -> Self {
-        match skip {
-            SkipReason::Newer { version } => {
-                Self::new("newer", &format!("it runs {version}, which is newer than the target"))
-            }
-            SkipReason::ByPerson => Self::new("by-person", "a person left it out"),
-            SkipReason::Aborted => Self::new("aborted", "the rollout was aborted before its turn"),
-        }
-    }
-}
-
-fn wave_view(run: &Run, wave: &PlannedWave) -> WaveView {
-    let upgraded = |name| run.appliances.get(name).is_some_and(|state| state.phase.is_upgraded());
-    let over = run.waves_finished.contains(&wave.name) || run.has_ended();
-    let state = match () {
-        () if over && wave.appliances.iter().all(upgraded) => WaveState::Succeeded,
-        () if over => WaveState::Failed,
-        () if run.waves_started.contains(&wave.name) => WaveState::Running,
-        () => WaveState::Pending,
-    };
-    WaveView { name: wave.name.clone(), state, appliances: wave.appliances.clone() }
-}
-
-fn slot(state: &ApplianceRun) -> Option<SlotKey> {
-    let used = state.upgrade.as_ref().map(|upgrade| &upgrade.slot);
-    used.or(state.stage.slot.as_ref()).cloned()
-}
-
-/// What is folded says more than what the scheduler says; both say more than the rollout's state.
-fn reason(
-    run: &Run,
-    state: &ApplianceRun,
-    halted: bool,
-    waiting: Option<&HoldReason>,
-) -> Option<ReasonView> {
-    match state.phase {
-        Phase::Failed => {
-            state.failure.as_ref().map(|why| ReasonView::new(why.code.name(), &why.text))
-        }
-        Phase::Skipped => state.skipped.as_ref().map(ReasonView::of_skip),
-        Phase::Succeeded | Phase::UpToDate => None,
-        Phase::Held | Phase::Unknown | Phase::Attended => {
-            state.hold.as_ref().or(waiting).map(ReasonView::of)
-        }
-        Phase::SetAside => set_aside(run, state).as_ref().or(waiting).map(ReasonView::of),
-        Phase::Pending
-        | Phase::Preflight
-        | Phase::Staging
-        | Phase::Testing
-        | Phase::Ready
-        | Phase::Draining
-        | Phase::Activating
-        | Phase::Returning
-        | Phase::Verifying => {
-            waiting.cloned().or_else(|| stopped(run, state, halted)).as_ref().map(ReasonView::of)
-        }
-    }
-}
-
-fn set_aside(run: &Run, state: &ApplianceRun) -> Option<HoldReason> {
-    let since = state.set_aside_at?;
-    let until = since.checked_add(run.plan.unreachable_wait).ok()?;
-    Some(HoldReason::Unreachable { since, until })
-}
-
-/// Why nothing new begins on an appliance that has nothing under way, as far as the rollout itself
-/// says.
-fn stopped(run: &Run, state: &ApplianceRun, halted: bool) -> Option<HoldReason> {
-    let waits_to_go_down = state.phase == Phase::Ready;
-    let waits_to_begin = state.phase == Phase::Pending;
-    if !waits_to_go_down && !waits_to_begin {
-        return None;
-    }
-    if halted {
-        return Some(HoldReason::JournalNotWritable);
-    }
-    match (run.pause, run.breach) {
-        // Staging goes on unless everything is paused.
-        (Some(pause), _) if waits_to_go_down || pause.all => Some(HoldReason::Paused),
-        (_, Some(breach)) if waits_to_go_down => {
-            Some(HoldReason::BudgetReached { failures: breach.failures, limit: breach.limit })
-        }
-        _ => None,
-    }
 }

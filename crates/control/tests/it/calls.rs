@@ -101,7 +101,7 @@ async fn a_refused_decision_says_why() {
     let error = client.decide("sps-7.5.1", &resume).await.expect_err("not paused");
     assert!(matches!(&error, ClientError::Refused(_)), "{error}");
     assert_eq!(error.to_string(), "rollout sps-7.5.1 is not paused");
-    let pause = DecisionRequest::new(Decision::Pause { all: false }, "", "key-2");
+    let pause = DecisionRequest::new(Decision::Pause { all: false, now: false }, "", "key-2");
     client.decide("sps-7.5.1", &pause).await.expect("decided");
     let other = DecisionRequest::new(Decision::Abort, "", "key-2");
     let error = client.decide("sps-7.5.1", &other).await.expect_err("the same key");

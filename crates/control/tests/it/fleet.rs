@@ -35,7 +35,8 @@ pub(crate) fn actor() -> Actor {
     Actor { uid: 1000, name: "ops".to_owned(), pid: 17 }
 }
 
-fn plan() -> Plan {
+/// The plan of [`Folding::new`].
+pub(crate) fn plan() -> Plan {
     let members = ["a", "b", "c", "d"].map(name);
     let ams = || model::SiteName::new("ams").expect("a name");
     let entry = |name| Appliance { site: ams(), ..sim::sample::appliance(name) };
@@ -48,6 +49,11 @@ fn plan() -> Plan {
     plan
 }
 
+/// Changes one planned appliance.
+pub(crate) fn change(plan: &mut Plan, who: &str, change: impl FnOnce(&mut Appliance)) {
+    change(Arc::make_mut(plan.appliances.get_mut(who).expect("a member")));
+}
+
 /// A run into which changes are folded, ten seconds apart.
 pub(crate) struct Folding {
     pub(crate) run: Run,
@@ -56,7 +62,12 @@ pub(crate) struct Folding {
 
 impl Folding {
     pub(crate) fn new() -> Self {
-        let change = RolloutChange::PlanAccepted { plan: Arc::new(plan()), actor: actor() };
+        Self::of(plan())
+    }
+
+    /// A rollout of another plan.
+    pub(crate) fn of(plan: Plan) -> Self {
+        let change = RolloutChange::PlanAccepted { plan: Arc::new(plan), actor: actor() };
         let event = Event {
             seq: 1,
             rollout: RolloutId::new("5d0c1f6e"),
@@ -95,7 +106,7 @@ pub(crate) struct Answering {
 
 impl Service for Answering {
     fn status(&self) -> BoxFuture<'_, Result<StatusView, Refusal>> {
-        Box::pin(async { Ok(StatusView::of(&Folding::new().run, false, &BTreeMap::new())) })
+        Box::pin(async { Ok(StatusView::of(&Folding::new().run, false, &BTreeMap::new(), at(60))) })
     }
 
     fn rollout<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<StatusView, Refusal>> {

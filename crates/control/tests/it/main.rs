@@ -3,4 +3,5 @@
 mod calls;
 mod files;
 mod fleet;
+mod gates;
 mod view;

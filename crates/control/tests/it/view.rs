@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::fleet::{Folding, at, name, version, wave};
 
 fn view(folding: &Folding) -> RolloutView {
-    RolloutView::of(&folding.run, false, &BTreeMap::new())
+    RolloutView::of(&folding.run, false, &BTreeMap::new(), at(86_400))
 }
 
 fn reason(view: &RolloutView, who: &str) -> Option<ReasonView> {
@@ -50,7 +50,7 @@ fn it_has_the_contracts_shape() {
     let hold = HoldReason::Unreachable { since: at(1), until };
     folding.member("b", ApplianceChange::StepStarted(Step::Preflight));
     let waiting = BTreeMap::from([(name("b"), hold)]);
-    let status = StatusView::of(&folding.run, false, &waiting);
+    let status = StatusView::of(&folding.run, false, &waiting, at(86_400));
     let json = serde_json::to_value(&status).expect("json");
     let none: [Value; 0] = [];
     let rollout = &json["rollouts"][0];
@@ -63,8 +63,14 @@ fn it_has_the_contracts_shape() {
     assert_eq!(
         rollout["waves"],
         json!([
-            {"name": "canary", "state": "running", "appliances": ["b"]},
-            {"name": "rest", "state": "pending", "appliances": ["d", "a", "c"]},
+            {
+                "name": "canary", "state": "running", "appliances": ["b"],
+                "ended_at": null, "reason": null,
+            },
+            {
+                "name": "rest", "state": "pending", "appliances": ["d", "a", "c"],
+                "ended_at": null, "reason": null,
+            },
         ])
     );
     assert_eq!(
@@ -77,6 +83,7 @@ fn it_has_the_contracts_shape() {
                 "text": "does not answer since 2026-11-24T08:00:01Z; a failure from 2026-11-24T10:30:00Z on",
                 "until": "2026-11-24T10:30:00Z",
             },
+            "sessions": null, "sessions_cut": null, "hop": null, "pair": null,
         })
     );
     let order: Vec<&Value> =
@@ -84,6 +91,10 @@ fn it_has_the_contracts_shape() {
     assert_eq!(order, ["b", "d", "a", "c"], "in wave order");
     assert_eq!(rollout["clusters"], json!(none));
     assert_eq!(rollout["debts"], json!(none));
+    for list in ["approvals", "freeze_overrides", "alarms", "warnings"] {
+        assert_eq!(rollout[list], json!(none), "{list}");
+    }
+    assert_eq!((&rollout["paused"], &rollout["soak_failed"]), (&Value::Null, &Value::Null));
     assert_eq!(rollout["failures"], 0);
     assert_eq!(rollout["budget"], json!({"count": 1, "breached_at": 1, "on_breach": "pause"}));
     let back: StatusView = serde_json::from_value(json).expect("reads back");
@@ -124,13 +135,13 @@ fn a_stopped_rollout_is_the_reason_of_those_that_wait_for_it() {
     let idle = view(&folding);
     assert_eq!(code(&idle, "a"), None);
 
-    folding.decide(Decision::Pause { all: false });
+    folding.decide(Decision::Pause { all: false, now: false });
     let paused = view(&folding);
     assert_eq!(paused.state, RolloutState::Paused);
     assert_eq!(code(&paused, "a").as_deref(), Some("paused"));
     assert_eq!(code(&paused, "b"), None, "staging goes on");
     assert_eq!(code(&paused, "c"), None, "staging begins");
-    folding.decide(Decision::Pause { all: true });
+    folding.decide(Decision::Pause { all: true, now: false });
     assert_eq!(code(&view(&folding), "c").as_deref(), Some("paused"));
     folding.decide(Decision::Resume);
 
@@ -140,14 +151,14 @@ fn a_stopped_rollout_is_the_reason_of_those_that_wait_for_it() {
     assert_eq!(code(&breached, "a").as_deref(), Some("budget-reached"));
     assert_eq!(code(&breached, "c"), None, "staging begins");
 
-    let halted = RolloutView::of(&folding.run, true, &BTreeMap::new());
+    let halted = RolloutView::of(&folding.run, true, &BTreeMap::new(), at(86_400));
     assert_eq!(halted.state, RolloutState::Halted);
     assert_eq!(code(&halted, "a").as_deref(), Some("journal-not-writable"));
 
     // What the scheduler says of one appliance is more exact.
     let limit = HoldReason::TransferLimit { limit: 10 };
     let waiting: BTreeMap<ApplianceName, HoldReason> = [(name("a"), limit)].into();
-    let exact = RolloutView::of(&folding.run, true, &waiting);
+    let exact = RolloutView::of(&folding.run, true, &waiting, at(86_400));
     assert_eq!(code(&exact, "a").as_deref(), Some("transfer-limit"));
 }
 
