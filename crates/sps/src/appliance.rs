@@ -1,5 +1,6 @@
 //! The endpoints (sps-api.md, sections 1, 3, 5 and 6).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,12 @@ impl SpsAppliance {
         self.call(self.get(&["api", "user_info"]), wire::user_info).await
     }
 
-    fn change<'a>(&self, method: Method, path: &'a [&'a str], json: Option<Value>) -> Call<'a> {
+    pub(crate) fn change<'a>(
+        &self,
+        method: Method,
+        path: &'a [&'a str],
+        json: Option<Value>,
+    ) -> Call<'a> {
         Call { kind: Kind::Change, method, json, ..self.get(path) }
     }
 
@@ -231,5 +237,30 @@ impl Appliance for SpsAppliance {
 
     fn cluster_status(&self) -> Answer<'_, Vec<ClusterNode>> {
         Box::pin(self.call(self.get(&["api", "cluster", "status"]), wire::cluster_status))
+    }
+
+    fn start_bundle(&self) -> Answer<'_, String> {
+        Box::pin(self.make_bundle())
+    }
+
+    fn bundle_is_ready<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(self.bundle_state(key))
+    }
+
+    fn download_bundle<'a>(&'a self, key: &'a str, into: &'a Path, limit: u64) -> Answer<'a, u64> {
+        Box::pin(self.save_bundle(key, into, limit))
+    }
+
+    fn delete_bundle<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            match self.remove_bundle(key).await {
+                Err(error) if is_gone(&error) => Ok(()),
+                outcome => outcome,
+            }
+        })
+    }
+
+    fn leaf(&self) -> Option<Sha256Hex> {
+        self.line.leaf()
     }
 }

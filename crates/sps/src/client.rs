@@ -13,8 +13,8 @@ use model::failure::{ApplianceError, FailureClass};
 use model::fleet::{self, Login};
 use model::names::ApplianceName;
 use model::ports::{Fingerprint, LoginGate, Throttle};
-use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use crate::classify::{Asked, Kind, judge};
@@ -96,7 +96,6 @@ impl SpsAppliance {
         read: impl Fn(&Value) -> Result<T, Fault>,
     ) -> Result<T, ApplianceError> {
         let asked = self.line.asked(call.kind, &call.method, call.path);
-        let ticket = self.ticket(&asked, call.fresh).await?;
         let once = async |ticket: &Ticket| {
             let outgoing = Outgoing {
                 method: call.method.clone(),
@@ -109,24 +108,42 @@ impl SpsAppliance {
             let incoming = self.line.exchange(&asked, outgoing, patience).await;
             self.settle(&asked, ticket, incoming, &read)
         };
+        let ticket = self.ticket(&asked, call.fresh).await?;
         let lost = match once(&ticket).await {
             Err(error) if error.class == FailureClass::LoggedOut => error,
             outcome => return outcome,
         };
-        if call.kind.changes() {
-            self.sessions.lost(&ticket);
+        let ticket = self.renewed(&asked, call.fresh, &ticket, lost).await?;
+        let outcome = once(&ticket).await;
+        self.renewed_for(&outcome);
+        outcome
+    }
+
+    /// Another session instead of one that turned out to be lost, if what was asked changes
+    /// nothing and may be asked once more; else the loss.
+    pub(crate) async fn renewed(
+        &self,
+        asked: &Asked,
+        fresh: Fresh,
+        ticket: &Ticket,
+        lost: ApplianceError,
+    ) -> Result<Ticket, ApplianceError> {
+        if asked.kind.changes() {
+            self.sessions.lost(ticket);
             return Err(lost);
         }
         if !self.sessions.may_heal() {
             return Err(lost);
         }
-        self.sessions.lost(&ticket);
-        let ticket = self.ticket(&asked, call.fresh).await?;
-        let outcome = once(&ticket).await;
+        self.sessions.lost(ticket);
+        self.ticket(asked, fresh).await
+    }
+
+    /// What came of asking once more.
+    pub(crate) fn renewed_for<T>(&self, outcome: &Result<T, ApplianceError>) {
         if outcome.as_ref().is_err_and(|error| error.class == FailureClass::LoggedOut) {
             self.sessions.healed_in_vain();
         }
-        outcome
     }
 
     /// What an exchange of this session means.
@@ -169,6 +186,11 @@ impl SpsAppliance {
                 Err(error)
             }
         }
+    }
+
+    /// A request of this session was answered well, without JSON.
+    pub(crate) fn alive(&self, ticket: &Ticket, cookie: Option<SecretString>) {
+        self.sessions.answered(ticket, cookie, None);
     }
 
     /// The session of this ticket is over.

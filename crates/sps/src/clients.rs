@@ -81,6 +81,8 @@ impl Lanes {
                 .retry(reqwest::retry::never())
                 .no_proxy()
                 .referer(false)
+                // The leaf certificate of the connection stands beside each answer.
+                .tls_info(true)
                 .https_only(true)
                 .http1_only()
                 .connect_timeout(self.options.connect_timeout)

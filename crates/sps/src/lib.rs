@@ -4,23 +4,24 @@
 //! only to a proven identity, and every failure classified by what the caller may do next
 //! ([`model::failure::FailureClass`]). Nothing that changes an appliance is ever sent twice.
 //!
-//! - `connector`, `client`, `appliance`: clients, calls of a logged-in caller, endpoints.
+//! - `connector`, `client`, `appliance`, `bundle`: clients, calls of a logged-in caller, endpoints.
 //! - `line`, `clients`, `trust`: one exchange, the HTTP clients, who answers.
 //! - `session`, `credentials`: one login at a time, passwords read when needed.
 //! - `classify`, `transport`: what an answer means, and what no answer means.
-//! - `wire`, `upload`, `date`, `words`: JSON, images, HTTP dates, other people's words.
+//! - `wire`, `upload`, `sink`, `date`, `words`: JSON, files out and in, HTTP dates, other people's words.
 
 mod appliance;
+mod bundle;
 mod classify;
 mod client;
 mod clients;
 mod connector;
 mod credentials;
 mod date;
-
 mod line;
 mod options;
 mod session;
+mod sink;
 mod transport;
 mod trust;
 mod upload;

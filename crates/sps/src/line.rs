@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::future::Either;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
+use model::digest::Sha256Hex;
 use model::failure::{ApplianceError, FailureClass};
 use model::fleet::{self, Trust};
 use model::names::ApplianceName;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::classify::{Answer, Asked, Kind};
 use crate::clients::{Lane, Lanes};
 use crate::options::Options;
+use crate::sink::Sink;
 use crate::transport;
 use crate::{date, words};
 
@@ -54,6 +56,8 @@ pub(crate) struct Line {
     trust: Trust,
     lane: Mutex<Option<Arc<Lane>>>,
     skew_told: AtomicBool,
+    /// The certificate of the connection over which the last answer came.
+    leaf: Mutex<Option<Sha256Hex>>,
 }
 
 /// The body of a request.
@@ -72,6 +76,14 @@ pub(crate) struct Outgoing<'a> {
     /// `Authorization` or `Cookie`.
     pub(crate) secrets: HeaderMap,
     pub(crate) payload: Payload,
+}
+
+/// An answer that should be a file.
+pub(crate) enum File {
+    /// It was, and is in the sink; the answer has no body.
+    Whole(Incoming),
+    /// Something else.
+    Other(Incoming),
 }
 
 /// An answer with what is of use beside its meaning.
@@ -98,6 +110,7 @@ impl Line {
             trust: endpoint.trust.clone(),
             lane: Mutex::default(),
             skew_told: AtomicBool::new(false),
+            leaf: Mutex::default(),
         }
     }
 
@@ -111,6 +124,11 @@ impl Line {
 
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The sum of the certificate with which the appliance last proved itself.
+    pub(crate) fn leaf(&self) -> Option<Sha256Hex> {
+        self.leaf.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is asked, for messages.
@@ -147,13 +165,76 @@ impl Line {
             Either::Left((outcome, _)) => outcome,
             Either::Right((why, _)) => Err(asked.fail(asked.kind.lost(), why)),
         };
-        if let Err(error) = &outcome
+        self.note_identity(&outcome);
+        outcome
+    }
+
+    /// As [`Line::exchange`], for an answer that is a file: a success that is no JSON goes to
+    /// `sink`, whose size it gives. Each part of it may take as long as an ordinary answer.
+    pub(crate) async fn exchange_file(
+        &self,
+        asked: &Asked,
+        outgoing: Outgoing<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<File, ApplianceError> {
+        let lane = self.lane(asked).await?;
+        let request = self.request(asked, &lane, outgoing)?;
+        self.throttle.pass().await;
+        let _place = self.shared.in_flight.acquire().await;
+        let outcome = self.receive(asked, request, sink).await;
+        self.note_identity(&outcome);
+        outcome
+    }
+
+    async fn receive(
+        &self,
+        asked: &Asked,
+        request: (reqwest::Client, reqwest::Request),
+        sink: &mut Sink<'_>,
+    ) -> Result<File, ApplianceError> {
+        let (mut response, mut incoming) = self.patient(asked, self.head(asked, request)).await?;
+        let status = incoming.answer.status;
+        let kind = incoming.answer.content_type.as_deref().unwrap_or_default();
+        // Booting appliances show pages, and errors of the API are JSON.
+        let spoken = kind.contains("json") || kind.contains("html");
+        if !(200..300).contains(&status) || spoken {
+            self.patient(asked, self.rest(asked, response, &mut incoming)).await?;
+            return Ok(File::Other(incoming));
+        }
+        let failed = |error| ApplianceError { status: Some(status), ..error };
+        sink.expect(response.content_length())
+            .map_err(|text| failed(asked.fail(FailureClass::Local, text)))?;
+        loop {
+            let next =
+                async { response.chunk().await.map_err(|error| transport::failed(asked, error)) };
+            let Some(chunk) = self.patient(asked, next).await.map_err(failed)? else { break };
+            let written = sink.write(&chunk).await;
+            written.map_err(|text| failed(asked.fail(FailureClass::Local, text)))?;
+        }
+        Ok(File::Whole(incoming))
+    }
+
+    /// Waits for a part of an answer as long as for an ordinary one.
+    async fn patient<T>(
+        &self,
+        asked: &Asked,
+        part: impl Future<Output = Result<T, ApplianceError>> + Send,
+    ) -> Result<T, ApplianceError> {
+        let part = std::pin::pin!(part);
+        let patience = std::pin::pin!(self.too_long(self.answer_timeout()));
+        match futures::future::select(part, patience).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((why, _)) => Err(asked.fail(asked.kind.lost(), why)),
+        }
+    }
+
+    fn note_identity<T>(&self, outcome: &Result<T, ApplianceError>) {
+        if let Err(error) = outcome
             && error.class == FailureClass::IdentityNotProven
         {
             // Measured anew next time: the CA file may have been corrected meanwhile.
             *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        outcome
     }
 
     async fn lane(&self, asked: &Asked) -> Result<Arc<Lane>, ApplianceError> {
@@ -207,15 +288,31 @@ impl Line {
     async fn talk(
         &self,
         asked: &Asked,
-        (client, request): (reqwest::Client, reqwest::Request),
+        request: (reqwest::Client, reqwest::Request),
     ) -> Result<Incoming, ApplianceError> {
+        let (response, mut incoming) = self.head(asked, request).await?;
+        self.rest(asked, response, &mut incoming).await?;
+        Ok(incoming)
+    }
+
+    /// Sends a request and reads the head of its answer.
+    async fn head(
+        &self,
+        asked: &Asked,
+        (client, request): (reqwest::Client, reqwest::Request),
+    ) -> Result<(reqwest::Response, Incoming), ApplianceError> {
         let response = client.execute(request).await;
-        let mut response = response.map_err(|error| transport::failed(asked, error))?;
+        let response = response.map_err(|error| transport::failed(asked, error))?;
         let now = self.shared.clock.now();
         let headers = response.headers();
         self.compare_clocks(headers, now);
+        let shown = response.extensions().get::<reqwest::tls::TlsInfo>();
+        if let Some(leaf) = shown.and_then(reqwest::tls::TlsInfo::peer_certificate) {
+            let leaf = Sha256Hex::of(leaf);
+            *self.leaf.lock().unwrap_or_else(PoisonError::into_inner) = Some(leaf);
+        }
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let mut incoming = Incoming {
+        let incoming = Incoming {
             cookie: session_cookie(headers),
             answer: Answer {
                 status: response.status().as_u16(),
@@ -224,6 +321,16 @@ impl Line {
                 body: Bytes::new(),
             },
         };
+        Ok((response, incoming))
+    }
+
+    /// Reads an answer to its end.
+    async fn rest(
+        &self,
+        asked: &Asked,
+        mut response: reqwest::Response,
+        incoming: &mut Incoming,
+    ) -> Result<(), ApplianceError> {
         let most = self.shared.options.answer_bytes;
         let mut body = Vec::new();
         loop {
@@ -248,7 +355,7 @@ impl Line {
             }
         }
         incoming.answer.body = body.into();
-        Ok(incoming)
+        Ok(())
     }
 
     fn compare_clocks(&self, headers: &HeaderMap, now: jiff::Timestamp) {

@@ -1,5 +1,7 @@
 //! Reads the API's JSON. Unknown fields are passed over; a missing one is named.
 
+use std::collections::BTreeMap;
+
 use model::observed::{
     ClusterNode, FetchJob, FetchStatus, Health, Info, Offered, SetupStatus, Slot, SlotContent,
     TestReport,
@@ -287,7 +289,68 @@ fn health_at(at: &At<'_>) -> Health {
             .collect(),
         raid: at.maybe("raid").and_then(|raid| raid.maybe("status")?.words("status", 80)),
         sessions: total.as_ref().and_then(number).map(whole).or(sessions),
+        queues: at.maybe("pipeline_queues").map(|queues| numbers(queues.value)).unwrap_or_default(),
+        indexer: at.maybe("indexer").and_then(|indexer| state_of(&indexer)),
     }
+}
+
+/// How many numbers are taken from a part of an answer whose shape no manual shows, and how deep.
+const NUMBERS: usize = 64;
+const DEPTH: usize = 3;
+
+/// The numbers of an object by name, of objects in it by both names, of lists by their place.
+fn numbers(value: &Value) -> BTreeMap<String, u64> {
+    fn take(value: &Value, name: &str, depth: usize, found: &mut BTreeMap<String, u64>) {
+        let named = |key: &str| match name {
+            "" => words::tame(key, 80),
+            name => words::tame(&format!("{name}.{key}"), 80),
+        };
+        match value {
+            Value::Number(number) if !name.is_empty() && found.len() < NUMBERS => {
+                found.extend(number.as_f64().map(|number| (name.to_owned(), whole(number))));
+            }
+            Value::Object(fields) if depth < DEPTH => {
+                for (key, value) in fields {
+                    take(value, &named(key), depth + 1, found);
+                }
+            }
+            Value::Array(items) if depth < DEPTH => {
+                for (at, value) in items.iter().enumerate() {
+                    take(value, &named(&at.to_string()), depth + 1, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = BTreeMap::new();
+    take(value, "", 0, &mut found);
+    found
+}
+
+/// A word for the state, or else the numbers that are there.
+fn state_of(at: &At<'_>) -> Option<String> {
+    let word = at.value.as_str().map(|word| words::tame(word, 80));
+    word.or_else(|| at.words("status", 80)).or_else(|| at.words("state", 80)).or_else(|| {
+        let numbers = numbers(at.value);
+        let shown: Vec<String> =
+            numbers.iter().map(|(name, number)| format!("{name}: {number}")).collect();
+        (!shown.is_empty()).then(|| words::tame(&shown.join(", "), 200))
+    })
+}
+
+/// The key of a new support bundle.
+pub(crate) fn bundle_key(answer: &Value) -> Reading<String> {
+    At::root(answer).must("key")?.text_or_number()
+}
+
+/// Whether a support bundle is finished; a word that says it never will be is the error.
+pub(crate) fn bundle_state(answer: &Value) -> Reading<Result<bool, String>> {
+    let status = At::root(answer).must("body")?.must("status")?;
+    Ok(match status.text()? {
+        "finished" => Ok(true),
+        word @ ("failed" | "error" | "canceled" | "cancelled") => Err(word.to_owned()),
+        _ => Ok(false),
+    })
 }
 
 pub(crate) fn cluster_status(answer: &Value) -> Reading<Vec<ClusterNode>> {
