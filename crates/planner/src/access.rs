@@ -3,7 +3,7 @@
 use model::fleet::{Login, PasswordSource, PowerTarget, Reboot, Redfish, Trust};
 
 use crate::reader::{Bad, Map, Reader};
-use crate::source::{At, Field};
+use crate::source::{At, Field, Span};
 use crate::tree::{Node, Value};
 use crate::values;
 
@@ -69,12 +69,30 @@ pub(crate) fn tls(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Trust>>
     }
 }
 
+/// What acts on hardware, and the places of the password and the CA file of its Redfish service.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Switch<T> {
+    pub(crate) target: T,
+    pub(crate) password: Option<Span>,
+    pub(crate) trust: Option<Span>,
+}
+
+impl<T> Switch<T> {
+    fn plain(target: T) -> Self {
+        Self { target, password: None, trust: None }
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Switch<U> {
+        Switch { target: change(self.target), password: self.password, trust: self.trust }
+    }
+}
+
 /// Reads `reboot`.
-pub(crate) fn reboot(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Reboot>> {
+pub(crate) fn reboot(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Switch<Reboot>>> {
     let span = reader.span(node);
     if !matches!(node.value, Value::Map(_)) {
         return reader.parse(node, "`reboot`", |text| match text {
-            "operator" => Ok(Reboot::Operator),
+            "operator" => Ok(Switch::plain(Reboot::Operator)),
             _ => Err(Bad::new("unknown-word", format!("`{text}` is not known"))
                 .help("operator, {command: [PROGRAM]} or {redfish: {…}}")),
         });
@@ -82,19 +100,19 @@ pub(crate) fn reboot(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Rebo
     let map = reader.map(node, "`reboot`", &["command", "redfish"])?;
     let (key, node) = one_of(reader, &map, "`reboot`")?;
     let value = match key {
-        "command" => Reboot::Command(words(reader, node, "`command`")?),
-        _ => Reboot::Redfish(redfish(reader, node)?),
+        "command" => Switch::plain(Reboot::Command(words(reader, node, "`command`")?)),
+        _ => redfish(reader, node)?.map(Reboot::Redfish),
     };
     Some(At { value, span })
 }
 
 /// Reads a power switch.
-pub(crate) fn power(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<PowerTarget>> {
+pub(crate) fn power(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Switch<PowerTarget>>> {
     let map = reader.map(node, "`secondary_power`", &["command", "redfish"])?;
     let span = map.span();
     let (key, node) = one_of(reader, &map, "`secondary_power`")?;
     let value = if key == "redfish" {
-        PowerTarget::Redfish(redfish(reader, node)?)
+        redfish(reader, node)?.map(PowerTarget::Redfish)
     } else {
         let map = reader.map(node, "`command` of a power switch", &["on", "off", "state"])?;
         let mut part = |key| {
@@ -102,7 +120,7 @@ pub(crate) fn power(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Power
             words(reader, node, &format!("`{key}`"))
         };
         let (on, off, state) = (part("on"), part("off"), part("state"));
-        PowerTarget::Command { on: on?, off: off?, state: state? }
+        Switch::plain(PowerTarget::Command { on: on?, off: off?, state: state? })
     };
     Some(At { value, span })
 }
@@ -124,7 +142,7 @@ pub(crate) fn words(reader: &mut Reader<'_>, node: &Node<'_>, what: &str) -> Opt
     reader.words(node, what).map(|at| values::program(folder, at.value))
 }
 
-fn redfish(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Redfish> {
+fn redfish(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Switch<Redfish>> {
     let keys = &["url", "system", "username", "password", "tls"];
     let map = reader.map(node, "`redfish`", keys)?;
     let url = map.require(reader, "url").and_then(|n| reader.parse(n, "`url`", values::url));
@@ -135,12 +153,14 @@ fn redfish(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Redfish> {
     if trust.is_faulty() {
         return None;
     }
-    Some(Redfish {
+    let password = password?;
+    let target = Redfish {
         url: url?.value,
         system: system?.value,
-        login: Login { username: username?.value, method: None, password: password?.value },
+        login: Login { username: username?.value, method: None, password: password.value },
         trust: trust.value().cloned().unwrap_or(Trust::System),
-    })
+    };
+    Some(Switch { target, password: Some(password.span), trust: trust.span() })
 }
 
 /// The one key of a map that must have exactly one of its keys.

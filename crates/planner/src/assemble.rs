@@ -15,26 +15,19 @@ use crate::inputs::{Inputs, Prepared};
 use crate::resolve::Entry;
 use crate::rollout_file::RawFirmware;
 use crate::source::{Role, Span};
-use crate::warn;
+use crate::{calendars, clusters, fit, warn};
 
 /// Looks at what was found of the files.
 ///
 /// # Errors
 /// Every file that cannot be used, at the place that names it.
 pub fn check(inputs: &Inputs, facts: &Facts) -> Result<Vec<Warning>, Vec<Fault>> {
+    if inputs.rollout.is_some() {
+        return plan(inputs, facts).map(|plan| plan.warnings);
+    }
     let mut faults = Faults::default();
     let mut warnings = facts.judge(&inputs.wanted(), &mut faults);
-    match &inputs.rollout {
-        Some(prepared) => {
-            warnings.extend(prepared.warnings.iter().cloned());
-            if let Some(firmware) = &prepared.file.firmware {
-                image_sum(firmware, facts, &mut faults);
-            }
-        }
-        None => {
-            warnings.extend(warn::appliances(&inputs.fleet.entries.iter().collect::<Vec<_>>()));
-        }
-    }
+    warnings.extend(warn::appliances(&inputs.fleet.entries.iter().collect::<Vec<_>>()));
     if faults.is_empty() { Ok(warn::sorted(warnings)) } else { Err(finish(inputs, faults)) }
 }
 
@@ -44,13 +37,20 @@ pub fn check(inputs: &Inputs, facts: &Facts) -> Result<Vec<Warning>, Vec<Fault>>
 /// Every file that cannot be used, at the place that names it; `no-rollout` when the inputs hold
 /// no rollout.
 pub fn plan(inputs: &Inputs, facts: &Facts) -> Result<Plan, Vec<Fault>> {
-    let warnings = check(inputs, facts)?;
+    let mut faults = Faults::default();
+    let mut warnings = facts.judge(&inputs.wanted(), &mut faults);
+    let firmware = inputs.rollout.as_ref().and_then(|prepared| prepared.file.firmware.as_ref());
+    for hop in firmware.into_iter().flat_map(RawFirmware::hops) {
+        image_sum(hop, facts, &mut faults);
+    }
+    if !faults.is_empty() {
+        return Err(finish(inputs, faults));
+    }
     let plan = inputs.rollout.as_ref().and_then(|prepared| {
-        let firmware = firmware(prepared.file.firmware.as_ref()?, facts)?;
-        assemble(inputs, prepared, firmware, warnings)
+        warnings.extend(prepared.warnings.iter().cloned());
+        assemble(inputs, prepared, facts, warnings)
     });
     plan.ok_or_else(|| {
-        let mut faults = Faults::default();
         let start = Span { role: Role::Fleet, start: 0, len: 0 };
         faults.add("no-rollout", start, "there is no rollout to plan");
         finish(inputs, faults)
@@ -75,7 +75,8 @@ fn image_sum(firmware: &RawFirmware, facts: &Facts, faults: &mut Faults) {
     }
 }
 
-fn firmware(raw: &RawFirmware, facts: &Facts) -> Option<Firmware> {
+/// The firmware of the target or of a hop; what is there already is used in all of them or in none.
+fn firmware(raw: &RawFirmware, adopt: bool, facts: &Facts) -> Option<Firmware> {
     let upload = raw.upload.value().map(|path| Image {
         path: path.clone(),
         size: facts.of(FileKind::Image, path).map_or(0, |fact| fact.size),
@@ -85,39 +86,42 @@ fn firmware(raw: &RawFirmware, facts: &Facts) -> Option<Firmware> {
         sha256: raw.sha256.as_ref()?.value.clone(),
         fetch: raw.fetch.value().cloned(),
         upload,
-        adopt: raw.adopt,
+        adopt,
     })
 }
 
 fn assemble(
     inputs: &Inputs,
     prepared: &Prepared,
-    firmware: Firmware,
+    facts: &Facts,
     warnings: Vec<Warning>,
 ) -> Option<Plan> {
-    let file = &prepared.file;
+    let (file, fleet) = (&prepared.file, &inputs.fleet);
     let (selected, bystanders) = (inputs.at(&prepared.selected), inputs.at(&prepared.bystanders));
     let mut sites = BTreeMap::new();
     let mut groups = BTreeMap::new();
     for entry in selected.iter().chain(&bystanders) {
         let Appliance { site, group, .. } = &*entry.appliance;
         if !sites.contains_key(site) {
-            let declared = inputs.fleet.sites.get::<SiteName>(site);
+            let declared = fleet.sites.get::<SiteName>(site);
             sites.insert(site.clone(), declared.map(|s| s.limits.clone()).unwrap_or_default());
         }
         if let Some(group) = group
             && !groups.contains_key(group)
         {
-            let declared = inputs.fleet.groups.get::<GroupName>(group);
+            let declared = fleet.groups.get::<GroupName>(group);
             groups.insert(group.clone(), declared.map_or(1, |group| group.unavailable));
         }
     }
+    let target = file.firmware.as_ref()?;
+    let hops = target.hops().map(|hop| firmware(hop, target.adopt, facts));
+    let mut via = hops.collect::<Option<Vec<_>>>()?;
     let mut plan = Plan {
         schema: PLAN_SCHEMA,
         rollout: file.name.as_ref()?.value.clone(),
         digest: Sha256Hex::from_bytes(&[0; 32]),
-        firmware,
-        via: Vec::new(),
+        firmware: via.pop()?,
+        via,
         message: file.message.as_ref()?.value.clone(),
         waves: prepared.waves.clone(),
         appliances: by_name(&selected),
@@ -125,11 +129,11 @@ fn assemble(
         limits: file.limits.clone(),
         sites,
         groups,
-        calendars: BTreeMap::new(),
-        clusters: BTreeMap::new(),
+        calendars: calendars::plan(fleet, file, &selected),
+        clusters: clusters::plan(fleet, &selected),
         stage: file.stage,
-        drain: None,
-        hooks: BTreeMap::new(),
+        drain: file.drain.value().cloned(),
+        hooks: file.hooks.clone(),
         failure_budget: file.failure_budget.clone(),
         checks: file.checks.clone(),
         make_room: file.make_room,
@@ -137,6 +141,8 @@ fn assemble(
         timeouts: file.timeouts.clone(),
         warnings,
     };
+    plan.warnings.extend(fit::warnings(&plan));
+    plan.warnings = warn::sorted(plan.warnings);
     plan.digest = plan.content_digest();
     Some(plan)
 }

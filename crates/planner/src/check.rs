@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use model::ClusterName;
 use model::fleet::{HaMode, Role as ClusterRole};
+use model::{ClusterName, FirmwareVersion};
 
 use crate::fault::Faults;
 use crate::fleet_file::FleetFile;
@@ -181,6 +181,30 @@ pub(crate) fn rollout(file: &RolloutFile, fleet: Option<&Fleet>, faults: &mut Fa
         }
     }
     waves(file, faults);
+    hops(file, faults);
+}
+
+/// Versions to go through rise up to the target. A hop that is not below what comes after it would
+/// be a step back, or nothing.
+fn hops(file: &RolloutFile, faults: &mut Faults) {
+    let Some(firmware) = &file.firmware else { return };
+    let mut before: Option<&At<FirmwareVersion>> = None;
+    for version in firmware.hops().filter_map(|hop| hop.version.as_ref()) {
+        if let Some(before) = before.filter(|before| before.value >= version.value) {
+            faults
+                .add(
+                    "bad-order",
+                    before.span,
+                    format!("the hop {} is not older than {}", before.value, version.value),
+                )
+                .label("this comes first")
+                .help(
+                    "`via` lists versions from the oldest to the newest, all older than the target",
+                )
+                .related(version.span, "and this after it");
+        }
+        before = Some(version);
+    }
 }
 
 fn names(select: &Select, fleet: &Fleet, faults: &mut Faults) {

@@ -120,11 +120,6 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// Whether there is none, or none of another kind.
-    pub(crate) fn only(&self, code: &str) -> bool {
-        self.0.iter().all(|draft| draft.code == code)
-    }
-
     /// All faults with their places, by file and place.
     pub(crate) fn finish(mut self, fleet: &Source, rollout: Option<&Source>) -> Vec<Fault> {
         self.0.sort_by(|a, b| {

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use model::calendar::{Freeze, Window};
 use model::fleet::{
     ClusterMember, HaMode, PowerTarget, Reboot, Role as ClusterRole, Trust, UpgradeCall,
 };
 use model::rollout::SiteLimits;
 use model::{ApplianceName, ClusterName, GroupName, SiteName};
 
-use crate::access::{self, RawLogin};
+use crate::access::{self, RawLogin, Switch};
 use crate::duration;
 use crate::reader::{Map, Reader};
 use crate::source::{At, Field, Span};
 use crate::tree::Node;
 use crate::values;
-use crate::window::{self, Freeze, Window};
+use crate::window;
 
 /// The file as it stands.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(crate) struct Access {
     pub(crate) login: Field<RawLogin>,
     pub(crate) tls: Field<Trust>,
     pub(crate) upgrade_call: Field<UpgradeCall>,
-    pub(crate) reboot: Field<Reboot>,
+    pub(crate) reboot: Field<Switch<Reboot>>,
     pub(crate) site: Field<SiteName>,
     pub(crate) labels: Field<BTreeMap<String, String>>,
 }
@@ -60,7 +61,7 @@ pub(crate) struct RawHa {
     pub(crate) mode: Field<HaMode>,
     pub(crate) peer_sync: Field<SignedDuration>,
     pub(crate) secondary_check: Field<Vec<String>>,
-    pub(crate) secondary_power: Field<PowerTarget>,
+    pub(crate) secondary_power: Field<Switch<PowerTarget>>,
     pub(crate) force_off_after: Field<SignedDuration>,
     pub(crate) reboots_both: Field<bool>,
 }
@@ -68,7 +69,6 @@ pub(crate) struct RawHa {
 /// An entry of `sites`.
 #[derive(Debug)]
 pub(crate) struct Site {
-    #[expect(dead_code, reason = "windows and freezes are read and checked, but not acted on yet")]
     pub(crate) time_zone: Field<String>,
     pub(crate) windows: Field<Vec<Window>>,
     pub(crate) freezes: Field<Vec<Freeze>>,
@@ -78,7 +78,6 @@ pub(crate) struct Site {
 /// An entry of `clusters`.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    #[expect(dead_code, reason = "clusters are read and checked, but not acted on yet")]
     pub(crate) parallel: Field<u32>,
     pub(crate) allow_attended: Field<bool>,
 }

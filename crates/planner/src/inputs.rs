@@ -12,9 +12,9 @@ use crate::facts::{FileKind, FileWanted};
 use crate::fault::{Fault, Faults};
 use crate::reader::Reader;
 use crate::resolve::{self, Entry, Fleet};
-use crate::rollout_file::{self, RolloutFile};
+use crate::rollout_file::{self, RawFirmware, RolloutFile};
 use crate::source::{Lines, Role, Source, Span};
-use crate::{check, fleet_file, not_yet, select, tree, warn, waves};
+use crate::{calendars, check, fleet_file, select, tree, warn, waves};
 
 /// A fleet, and a rollout over it when one was given; without a fault in either.
 pub struct Inputs {
@@ -59,11 +59,10 @@ pub fn read(fleet: Source, rollout: Option<Source>) -> Result<Inputs, Vec<Fault>
     });
     if let Some(file) = &read_rollout {
         check::rollout(file, read_fleet.as_ref(), &mut faults);
-        not_yet::rollout(file, &mut faults);
     }
     let prepared = match (&read_fleet, read_rollout) {
         // What is selected would be guesswork while the files hold faults.
-        (Some(fleet), Some(file)) if faults.only("not-yet") => {
+        (Some(fleet), Some(file)) if faults.is_empty() => {
             prepare(fleet, file, &mut faults).map(Some)
         }
         (_, None) if rollout.is_none() => Some(None),
@@ -107,10 +106,10 @@ fn prepare(fleet: &Fleet, file: RolloutFile, faults: &mut Faults) -> Option<Prep
     };
     let bystanders: Vec<&Entry> =
         fleet.entries.iter().filter(|entry| is_bystander(entry)).collect();
-    let concerned: Vec<&Entry> = selected.iter().chain(&bystanders).copied().collect();
-    not_yet::fleet(fleet, &concerned, faults);
     warnings.extend(warn::appliances(&selected));
     warnings.extend(warn::groups(fleet, &selected, &bystanders));
+    warnings.extend(warn::parts(&file, &waves, &selected));
+    warnings.extend(calendars::without_zone(fleet, &file, &selected));
     let positions = |keep: &dyn Fn(&Entry) -> bool| {
         fleet.entries.iter().enumerate().filter(|(_, e)| keep(e)).map(|(at, _)| at).collect()
     };
@@ -162,6 +161,9 @@ impl Inputs {
                 PasswordSource::File(path) => want(FileKind::PasswordFile, path, entry.password),
                 PasswordSource::Env(_) | PasswordSource::Command(_) => {}
             }
+            for (kind, path, span) in &entry.hardware {
+                want(*kind, path, *span);
+            }
         }
         for entry in logged_in.into_iter().chain(looked_at) {
             if let (Trust::Ca(path), Some(span)) = (&entry.appliance.endpoint.trust, entry.trust) {
@@ -169,8 +171,10 @@ impl Inputs {
             }
         }
         let firmware = self.rollout.as_ref().and_then(|prepared| prepared.file.firmware.as_ref());
-        if let Some(upload) = firmware.and_then(|firmware| firmware.upload.given()) {
-            want(FileKind::Image, &upload.value, upload.span);
+        for hop in firmware.into_iter().flat_map(RawFirmware::hops) {
+            if let Some(upload) = hop.upload.given() {
+                want(FileKind::Image, &upload.value, upload.span);
+            }
         }
         wanted.into_iter().map(|((kind, path), span)| (kind, path.to_owned(), span)).collect()
     }

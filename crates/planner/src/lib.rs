@@ -11,15 +11,17 @@
 
 mod access;
 mod assemble;
+mod calendars;
 mod check;
+mod clusters;
 mod duration;
 mod facts;
 mod fault;
+mod fit;
 mod fleet_file;
 mod inputs;
 mod lint;
 mod near;
-mod not_yet;
 mod reader;
 mod resolve;
 mod rollout_file;

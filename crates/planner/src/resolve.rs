@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::fleet::{
-    Appliance, Endpoint, Ha, HaMode, Login, PasswordSource, Reboot, Trust, UpgradeCall,
+    Appliance, Endpoint, Ha, HaMode, Login, PasswordSource, PowerTarget, Reboot, Redfish, Trust,
+    UpgradeCall,
 };
 use model::{ApplianceName, ClusterName, GroupName, SiteName};
 
-use crate::access::RawLogin;
+use crate::access::{RawLogin, Switch};
+use crate::facts::FileKind;
 use crate::fault::Faults;
 use crate::fleet_file::{Access, Cluster, FleetFile, Group, RawAppliance, RawHa, Site};
 use crate::source::{At, Field, Span};
@@ -33,9 +35,8 @@ pub(crate) struct Entry {
     pub(crate) appliance: Arc<Appliance>,
     pub(crate) trust: Option<Span>,
     pub(crate) password: Span,
-    pub(crate) reboot: Option<Span>,
-    pub(crate) cluster: Option<Span>,
-    pub(crate) ha: Option<Span>,
+    /// The files that its Redfish services need, as far as a rollout would use them.
+    pub(crate) hardware: Vec<(FileKind, String, Span)>,
 }
 
 /// Applies the defaults. Appliances with faults are left out; what they lack is added to `faults`.
@@ -72,9 +73,7 @@ fn entry(
     let login = login(&raw, defaults, lacking);
     let upgrade_call = raw.access.upgrade_call.or(&defaults.upgrade_call);
     let ha = match (&raw.ha, raw.name.given()) {
-        (Field::Given(at), Some(name)) => {
-            pair_rules(name, at, upgrade_call, faults).map(|ha| Some((ha, at.span)))
-        }
+        (Field::Given(at), Some(name)) => pair_rules(name, at, upgrade_call, faults).map(Some),
         (Field::Absent, _) => Some(None),
         _ => None,
     };
@@ -88,6 +87,8 @@ fn entry(
     let (login, password) = login?;
     let ha = ha?;
     let name = raw.name.given()?;
+    let call = upgrade_call.value().copied().unwrap_or(UpgradeCall::Detect);
+    let hardware = hardware(&raw, reboot.value(), call, ha.as_ref());
     Some(Entry {
         appliance: Arc::new(Appliance {
             name: name.value.clone(),
@@ -102,16 +103,61 @@ fn entry(
             labels: raw.access.labels.or(&defaults.labels).value().cloned().unwrap_or_default(),
             group: raw.group.value().cloned(),
             cluster: raw.cluster.value().cloned(),
-            ha: ha.as_ref().map(|(ha, _)| ha.clone()),
-            upgrade_call: upgrade_call.value().copied().unwrap_or(UpgradeCall::Detect),
-            reboot: reboot.value().cloned().unwrap_or(Reboot::Operator),
+            ha,
+            upgrade_call: call,
+            reboot: reboot.value().map_or(Reboot::Operator, |switch| switch.target.clone()),
         }),
         trust: trust.span(),
         password,
-        reboot: reboot.span(),
-        cluster: raw.cluster.span(),
-        ha: ha.map(|(_, span)| span),
+        hardware,
     })
+}
+
+/// The files of the Redfish services that a rollout would use here: of a reboot by the program,
+/// and of a secondary that is switched by it.
+fn hardware(
+    raw: &RawAppliance,
+    reboot: Option<&Switch<Reboot>>,
+    call: UpgradeCall,
+    ha: Option<&Ha>,
+) -> Vec<(FileKind, String, Span)> {
+    let mut files = Vec::new();
+    let mut of = |redfish: &Redfish, password: Option<Span>, trust: Option<Span>| {
+        let wanted = match &redfish.login.password {
+            PasswordSource::Credential(name) => Some((FileKind::Credential, name)),
+            PasswordSource::File(path) => Some((FileKind::PasswordFile, path)),
+            PasswordSource::Env(_) | PasswordSource::Command(_) => None,
+        };
+        if let (Some((kind, path)), Some(span)) = (wanted, password) {
+            files.push((kind, path.clone(), span));
+        }
+        if let (Trust::Ca(path), Some(span)) = (&redfish.trust, trust) {
+            files.push((FileKind::Ca, path.clone(), span));
+        }
+    };
+    if let Some(Switch { target: Reboot::Redfish(redfish), password, trust }) = reboot
+        && uses_reboot(call, ha)
+    {
+        of(redfish, *password, *trust);
+    }
+    let power = raw.ha.value().and_then(|ha| ha.secondary_power.value());
+    if let Some(Switch { target: PowerTarget::Redfish(redfish), password, trust }) = power
+        && uses_power(call, ha)
+    {
+        of(redfish, *password, *trust);
+    }
+    files
+}
+
+/// Whether the program may reboot it: never where the call does, nor where a person does the
+/// pair's steps.
+pub(crate) fn uses_reboot(call: UpgradeCall, ha: Option<&Ha>) -> bool {
+    call != UpgradeCall::Reboots && ha.is_none_or(|ha| ha.mode == HaMode::Automatic)
+}
+
+/// Whether the program switches the secondary.
+pub(crate) fn uses_power(call: UpgradeCall, ha: Option<&Ha>) -> bool {
+    call == UpgradeCall::Arms && ha.is_some_and(|ha| ha.mode == HaMode::Automatic)
 }
 
 /// Merges a login key by key: the only value that does not replace the default's as a whole.
@@ -226,7 +272,7 @@ fn pair_rules(
         mode,
         peer_sync: raw.peer_sync.value().copied(),
         secondary_check: raw.secondary_check.value().cloned(),
-        secondary_power: raw.secondary_power.value().cloned(),
+        secondary_power: raw.secondary_power.value().map(|switch| switch.target.clone()),
         force_off_after: raw.force_off_after.value().copied(),
         reboots_both: raw.reboots_both.value().copied().unwrap_or(false),
     })

@@ -1,10 +1,13 @@
 //! Reads rollout.yaml as it stands, field by field. Defaults that depend on nothing else are
 //! applied here.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
+use model::calendar::{Freeze, Window};
 use model::rollout::{
-    Checks, Drain, DrainOtherwise, FailureBudget, MakeRoom, OnBreach, RolloutLimits, StageMode,
-    Timeouts,
+    Checks, Drain, DrainOtherwise, FailureBudget, Hook, HookKind, MakeRoom, OnBreach,
+    RolloutLimits, StageMode, Timeouts,
 };
 use model::{FirmwareVersion, RolloutName, Sha256Hex, WaveName};
 
@@ -16,7 +19,7 @@ use crate::select::{self, Select};
 use crate::source::{At, Field, Span};
 use crate::tree::Node;
 use crate::values;
-use crate::window::{self, Freeze, Window};
+use crate::window;
 
 /// The file as it stands.
 #[derive(Debug)]
@@ -31,13 +34,12 @@ pub(crate) struct RolloutFile {
     pub(crate) failure_budget: FailureBudget,
     pub(crate) drain: Field<Drain>,
     pub(crate) checks: Checks,
-    pub(crate) support_bundle: Option<Span>,
     pub(crate) make_room: MakeRoom,
     pub(crate) unreachable_wait: SignedDuration,
     pub(crate) timeouts: Timeouts,
     pub(crate) windows: Field<Vec<Window>>,
     pub(crate) freezes: Field<Vec<Freeze>>,
-    pub(crate) hooks: Vec<At<Hook>>,
+    pub(crate) hooks: BTreeMap<HookKind, Hook>,
     /// Durations as they were given, for the warnings about short ones.
     pub(crate) durations: Vec<(&'static str, SignedDuration)>,
 }
@@ -51,6 +53,13 @@ pub(crate) struct RawFirmware {
     pub(crate) upload: Field<String>,
     pub(crate) adopt: bool,
     pub(crate) via: Field<Vec<RawFirmware>>,
+}
+
+impl RawFirmware {
+    /// All versions to install, in order; the target is the last.
+    pub(crate) fn hops(&self) -> impl Iterator<Item = &Self> {
+        self.via.value().into_iter().flatten().chain([self])
+    }
 }
 
 /// An entry of `waves`.
@@ -73,13 +82,6 @@ pub(crate) enum Picks {
     Percent(At<u32>),
     /// All that is left.
     Rest,
-}
-
-/// A program around a step. Read and checked.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Hook {
-    pub(crate) words: Vec<String>,
-    pub(crate) timeout: SignedDuration,
 }
 
 const KEYS: &[&str] = &[
@@ -127,7 +129,6 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<RolloutFi
             .into_iter()
             .collect(),
     };
-    let (checks, support_bundle) = checks(reader, &map);
     let mut durations = Vec::new();
     let timeouts = timeouts(reader, &map, &mut durations);
     Some(RolloutFile {
@@ -142,9 +143,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<RolloutFi
             .get("failure_budget")
             .and_then(|node| failure_budget(reader, node))
             .unwrap_or(FailureBudget { count: Some(1), percent: None, on_breach: OnBreach::Pause }),
-        drain: map.field(reader, "drain", drain),
-        checks,
-        support_bundle,
+        drain: map.field(reader, "drain", |r, n| drain(r, n, &mut durations)),
+        checks: checks(reader, &map),
         make_room: make_room(reader, &map),
         unreachable_wait: unreachable_wait(reader, &map, &mut durations),
         timeouts,
@@ -279,10 +279,15 @@ fn failure_budget(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<FailureBud
     })
 }
 
-fn drain(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Drain>> {
+fn drain(
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+    durations: &mut Vec<(&'static str, SignedDuration)>,
+) -> Option<At<Drain>> {
     let map = reader.map(node, "`drain`", &["sessions", "wait", "otherwise"])?;
     let sessions = map.field(reader, "sessions", |r, n| r.number(n, "`sessions`", 0, u32::MAX));
     let wait = lasting(reader, &map, "wait");
+    durations.extend(wait.value().map(|wait| ("drain.wait", *wait)));
     let words = [("hold", DrainOtherwise::Hold), ("proceed", DrainOtherwise::Proceed)];
     let otherwise = map.get("otherwise").and_then(|n| reader.choice(n, "`otherwise`", &words));
     let value = Drain {
@@ -293,12 +298,11 @@ fn drain(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Drain>> {
     Some(At { value, span: reader.span(node) })
 }
 
-/// Reads `checks`, and where a support bundle is asked for.
-fn checks(reader: &mut Reader<'_>, map: &Map<'_, '_>) -> (Checks, Option<Span>) {
+fn checks(reader: &mut Reader<'_>, map: &Map<'_, '_>) -> Checks {
     let mut checks = Checks { disk_used_max: 90, require_untainted: true, support_bundle: false };
     let keys = &["disk_used_max", "require_untainted", "support_bundle"];
     let Some(map) = map.get("checks").and_then(|node| reader.map(node, "`checks`", keys)) else {
-        return (checks, None);
+        return checks;
     };
     let disk = map.field(reader, "disk_used_max", |r, n| r.number(n, "`disk_used_max`", 1, 100));
     let untainted = map.field(reader, "require_untainted", |r, n| r.flag(n, "`require_untainted`"));
@@ -306,7 +310,7 @@ fn checks(reader: &mut Reader<'_>, map: &Map<'_, '_>) -> (Checks, Option<Span>) 
     checks.disk_used_max = disk.value().copied().unwrap_or(checks.disk_used_max);
     checks.require_untainted = untainted.value().copied().unwrap_or(checks.require_untainted);
     checks.support_bundle = bundle.value().copied().unwrap_or(checks.support_bundle);
-    (checks, bundle.span().filter(|_| bundle.value() == Some(&true)))
+    checks
 }
 
 fn make_room(reader: &mut Reader<'_>, map: &Map<'_, '_>) -> MakeRoom {
@@ -363,20 +367,32 @@ fn timeouts(
     }
 }
 
-fn hooks(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<At<Hook>> {
+fn hooks(reader: &mut Reader<'_>, node: &Node<'_>) -> BTreeMap<HookKind, Hook> {
     let keys = &["before", "after", "cluster_before", "cluster_after", "wave_before", "wave_after"];
-    let Some(map) = reader.map(node, "`hooks`", keys) else { return Vec::new() };
-    map.given().filter_map(|(_, node)| hook(reader, node)).collect()
+    let Some(map) = reader.map(node, "`hooks`", keys) else { return BTreeMap::new() };
+    let kinds = [
+        HookKind::Before,
+        HookKind::After,
+        HookKind::ClusterBefore,
+        HookKind::ClusterAfter,
+        HookKind::WaveBefore,
+        HookKind::WaveAfter,
+    ];
+    map.given()
+        .filter_map(|(key, node)| {
+            let kind = kinds.into_iter().find(|kind| kind.name() == key)?;
+            Some((kind, hook(reader, node)?))
+        })
+        .collect()
 }
 
-fn hook(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Hook>> {
+fn hook(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Hook> {
     let map = reader.map(node, "a hook", &["command", "timeout"])?;
     let words =
         map.require(reader, "command").and_then(|node| access::words(reader, node, "`command`"));
     let timeout = lasting(reader, &map, "timeout");
-    let hook = Hook {
-        words: words?,
+    Some(Hook {
+        command: words?,
         timeout: timeout.value().copied().unwrap_or(SignedDuration::from_mins(1)),
-    };
-    Some(At { value: hook, span: map.span() })
+    })
 }

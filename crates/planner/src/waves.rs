@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::ApplianceName;
 use model::plan::{PlannedWave, Warning};
 
+use crate::clusters;
 use crate::fault::Faults;
 use crate::resolve::{Entry, Fleet};
 use crate::rollout_file::{Picks, RawWave};
@@ -19,6 +20,14 @@ struct Unit<'f> {
 impl<'f> Unit<'f> {
     fn first(&self) -> Option<&'f Entry> {
         self.members.first().copied()
+    }
+
+    /// Its members in the order in which they go down.
+    fn in_order(&self) -> Vec<&'f Entry> {
+        let mut members = self.members.clone();
+        // Stable: within a rank by name.
+        members.sort_by_key(|entry| entry.appliance.cluster.as_ref().map(clusters::rank));
+        members
     }
 }
 
@@ -47,15 +56,19 @@ pub(crate) fn form(
         left = rest;
         let members: Vec<ApplianceName> = spread(picked)
             .iter()
-            .flat_map(|unit| unit.members.iter().map(|entry| entry.appliance.name.clone()))
+            .flat_map(Unit::in_order)
+            .map(|entry| entry.appliance.name.clone())
             .collect();
         taken += members.len();
         if members.is_empty() {
+            let gates = wave.approval.value() == Some(&true)
+                || wave.soak.value().is_some_and(|soak| !soak.is_zero());
             warnings.push(Warning {
                 code: "empty-wave".to_owned(),
                 text: format!(
-                    "the wave `{}` adds nobody: earlier waves have taken all that it picks",
-                    wave.name
+                    "the wave `{}` adds nobody: earlier waves have taken all that it picks{}",
+                    wave.name,
+                    if gates { "; it has no soak and no approval either" } else { "" }
                 ),
             });
             continue;

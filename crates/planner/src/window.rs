@@ -1,54 +1,12 @@
-//! Windows and freezes: when an appliance may go down. Read and checked; they are in local time
-//! of a site, so they hold no instants.
+//! Windows and freezes: when an appliance may go down. They are in local time of a site, so they
+//! hold no instants.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
+use model::calendar::{Close, Freeze, Window};
 
 use crate::reader::{Bad, Reader};
 use crate::source::{At, Field, Span};
 use crate::tree::{Node, Value};
-
-/// A time in which appliances may go down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Window {
-    /// Every week.
-    Weekly {
-        /// The days on which it opens, from Monday.
-        days: [bool; 7],
-        /// When it opens.
-        from: Time,
-        /// When it closes, excluded; not after `from` means on the next day.
-        to: Close,
-    },
-    /// Once.
-    Once {
-        /// When it opens.
-        from: DateTime,
-        /// When it closes, excluded.
-        to: DateTime,
-    },
-}
-
-/// When a weekly window closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Close {
-    /// At this time on the day it opened, or on the next when the time is not later.
-    At(Time),
-    /// At midnight after the day it opened.
-    Midnight,
-    /// At this time on the next such day.
-    On(Weekday, Time),
-}
-
-/// A time in which no appliance may go down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Freeze {
-    /// Its beginning.
-    pub(crate) from: DateTime,
-    /// Its end, excluded: the day after for a whole day.
-    pub(crate) to: DateTime,
-    /// Why.
-    pub(crate) reason: Option<String>,
-}
 
 const DAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
@@ -113,7 +71,7 @@ fn weekly(text: &str) -> Result<Window, Bad> {
         Ok(day) if opens_on(day) && to <= from => {
             return Err(bad("it would stay open for a week".to_owned()));
         }
-        Ok(day) => Close::On(day, to),
+        Ok(day) => Close::On(day_number(day), to),
         Err(_) if midnight => Close::Midnight,
         Err(_) if to == from => {
             return Err(bad("it is empty; a whole day is 00:00 - 24:00".to_owned()));
@@ -147,6 +105,11 @@ fn day(text: &str) -> Result<Weekday, String> {
     found
         .map(|(_, day)| *day)
         .ok_or_else(|| format!("`{text}` is not a day; days are Mon, Tue, Wed, Thu, Fri, Sat, Sun"))
+}
+
+/// The day of the week from Monday, which is 0.
+fn day_number(day: Weekday) -> u8 {
+    u8::try_from(day.to_monday_zero_offset()).unwrap_or_default()
 }
 
 /// A time of day, and whether it is 24:00.
@@ -266,14 +229,11 @@ mod tests {
             Ok(Window::Weekly { from, to, .. }) => (from, to),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(close("Sat 22:00 - Sun 04:00"), (time(22), Close::On(Weekday::Sunday, time(4))));
+        assert_eq!(close("Sat 22:00 - Sun 04:00"), (time(22), Close::On(6, time(4))));
         assert_eq!(close("Mon-Thu 01:00 - 05:00"), (time(1), Close::At(time(5))));
         assert_eq!(close("daily 22:00-04:00"), (time(22), Close::At(time(4))));
         assert_eq!(close("Mon,Tue 1:00 - 24:00"), (time(1), Close::Midnight));
-        assert_eq!(
-            close("Sat 01:00 - Sat 04:00"),
-            (time(1), Close::On(Weekday::Saturday, time(4)))
-        );
+        assert_eq!(close("Sat 01:00 - Sat 04:00"), (time(1), Close::On(5, time(4))));
     }
 
     #[test]
