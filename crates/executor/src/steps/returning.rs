@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use model::FirmwareVersion;
+use model::decision::PersonStep;
 use model::event::{ActKind, ActOutcome, ApplianceChange, FailureCode, Step};
 use model::observed::{Slot, describe_slots};
 use model::run::{CallState, UpgradeRecord};
 
 use super::context::Context;
+use super::pair::{self, PairMemory};
+use super::power::Tries;
 use super::reboot::{await_leftover, reboot};
 use super::sight::{Sight, Watcher};
 use super::{Done, Stop, fail, refused};
@@ -26,6 +29,10 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Default)]
 struct Memory {
     watcher: Watcher,
+    /// An HA pair before its reboot.
+    pair: PairMemory,
+    /// When its reboot may be asked for.
+    reboot: Tries,
     /// Since when the picture says that the upgrade did not come about.
     old_since: Option<Duration>,
     /// The slots, and when they were read.
@@ -39,8 +46,12 @@ pub(super) async fn await_return(context: &mut Context) -> Done {
     await_leftover(context, &mut memory.watcher).await;
     loop {
         let Some(upgrade) = context.run.upgrade.clone() else { return Ok(()) };
-        match memory.watcher.look(context).await {
-            Sight::Up(version) if version == context.plan.firmware.version => {
+        let sight = memory.watcher.look(context).await;
+        if pair::is_wrong_node(context) {
+            return Err(pair::restore(context).await);
+        }
+        match sight {
+            Sight::Up(version) if version == context.firmware().version => {
                 context.record(ApplianceChange::Returned { version });
                 return Ok(());
             }
@@ -73,8 +84,10 @@ fn pause(context: &Context, memory: &Memory) -> Duration {
     let Some(upgrade) = &context.run.upgrade else { return pacing::SHORTEST };
     let pause = match upgrade.restart_at {
         None => {
-            let elapsed = since(upgrade.reboot_at.unwrap_or(upgrade.intended_at));
-            memory.watcher.pause(context, elapsed)
+            let confirmed = context.run.pair.done.get(&PersonStep::Reboot).copied();
+            let began = upgrade.reboot_at.max(confirmed).unwrap_or(upgrade.intended_at);
+            let pause = memory.watcher.pause(context, since(began));
+            pair::pause(context).map_or(pause, |most| pause.min(most))
         }
         Some(restart) => {
             let elapsed = since(restart);
@@ -121,7 +134,7 @@ fn came_back(context: &mut Context, version: FirmwareVersion) -> Done {
 
 /// The verdict on an appliance that is back on another version than the target.
 pub(super) fn came_back_on(version: &FirmwareVersion, context: &Context) -> Stop {
-    let target = &context.plan.firmware.version;
+    let target = &context.firmware().version;
     let before = context.run.baseline.as_ref().map(|baseline| &baseline.version);
     let upgrade = context.run.upgrade.as_ref();
     let nothing_seen = upgrade.is_some_and(|u| u.restart_at.is_none() && u.armed_at.is_none());
@@ -170,8 +183,12 @@ async fn old_version(
     }
     if armed {
         memory.old_since = None;
-        let fresh = memory.slots.as_ref().is_some_and(|(read, _)| now - *read <= FRESH);
-        reboot(context, &mut memory.watcher, fresh, &mut memory.slots).await;
+        if pair::advance(context, &mut memory.watcher, &mut memory.pair).await {
+            let now = context.monotonic();
+            let fresh = memory.slots.as_ref().is_some_and(|(read, _)| now - *read <= FRESH);
+            let Memory { watcher, reboot: tries, slots, .. } = memory;
+            reboot(context, watcher, tries, fresh, slots).await;
+        }
         return Ok(false);
     }
     if upgrade.armed_at.is_some() {
