@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use model::ApplianceName;
 use model::event::SkipReason;
 use model::fleet::Appliance;
+use model::history::History;
 use model::hold::HoldReason;
 use model::plan::PlannedWave;
 use model::rollout::FailureBudget;
@@ -80,6 +81,7 @@ impl RolloutView {
             debts: run.debts().into_iter().map(debt).collect(),
             failures: run.counted.len(),
             budget: BudgetView::of(&plan.failure_budget, plan.appliances.len()),
+            at_work: None,
             paused: run.pause,
             soak_failed: run.soak_failed.clone(),
             approvals: approvals(run),
@@ -89,6 +91,19 @@ impl RolloutView {
         };
         view.alarms = alarms(run, &view);
         view
+    }
+}
+
+impl RolloutView {
+    /// The same view, which also says how long clusters are expected not to audit.
+    #[must_use]
+    pub fn expecting(mut self, run: &Run, history: &History) -> Self {
+        for view in &mut self.clusters {
+            let Some(planned) = run.plan.clusters.get(&view.name) else { continue };
+            let gap = model::expect::audit_gap(&run.plan, planned, history).took;
+            view.audit_gap_expected_seconds = u64::try_from(gap.as_secs()).ok();
+        }
+        self
     }
 }
 

@@ -45,6 +45,9 @@ pub struct RolloutView {
     pub failures: usize,
     /// How many it takes.
     pub budget: BudgetView,
+    /// Whether a process is at work on it; `None` when that was not asked.
+    #[serde(default)]
+    pub at_work: Option<bool>,
     /// A person's pause.
     #[serde(default)]
     pub paused: Option<Pause>,

@@ -10,6 +10,7 @@ use model::event::{
     RolloutChange, StagedHow, Step,
 };
 use model::fleet::{ClusterMember, Ha, HaMode, Role};
+use model::history::History;
 use model::hold::HoldReason;
 use model::plan::PlannedCluster;
 use model::rollout::HookKind;
@@ -125,6 +126,10 @@ fn a_half_upgraded_cluster_is_an_alarm_with_its_gap() {
     assert_eq!(cluster.state, ClusterState::HalfUpgraded);
     assert_eq!((cluster.audit_gap_seconds, cluster.audit_gap_since), (90, Some(began)));
     assert_eq!((&cluster.half_upgraded, cluster.members.len()), (&vec![name("a")], 2));
+    assert_eq!(cluster.audit_gap_expected_seconds, None);
+    let expecting = half.clone().expecting(&folding.run, &History::default());
+    // Two members one after the other, 15m + 3m + 45m + 10m each.
+    assert_eq!(expecting.clusters[0].audit_gap_expected_seconds, Some(2 * 73 * 60));
     let alarm = &half.alarms[0];
     assert_eq!((alarm.code.as_str(), alarm.since), ("cluster-half-upgraded", Some(began)));
     assert!(alarm.text.contains("do not audit"), "{}", alarm.text);
