@@ -430,7 +430,11 @@ impl ApplianceRun {
 
     /// A person's step of an HA pair is done, by a look or by a person's word.
     pub(super) fn pair_step_done(&mut self, step: PersonStep, at: Timestamp) {
-        self.pair.done.entry(step).or_insert(at);
+        let since = self.pair.done.entry(step).or_insert(at);
+        // A person who says it again rebooted it again.
+        if step == PersonStep::Reboot {
+            *since = at;
+        }
         match step {
             PersonStep::SecondaryOff => self.close(ActKind::PowerOff),
             PersonStep::SecondaryOn => self.close(ActKind::PowerOn),

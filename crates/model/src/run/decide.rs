@@ -199,7 +199,12 @@ fn may_retry(name: &ApplianceName, run: &ApplianceRun) -> Result<(), String> {
         Phase::Unknown => Err(format!(
             "{name}: whether its act was done is not known; look at it, then `resolve` it as done or not-done"
         )),
-        Phase::Attended if matches!(run.hold, Some(HoldReason::SecondaryNotProven { .. })) => {
+        Phase::Attended
+            if matches!(
+                run.hold,
+                Some(HoldReason::SecondaryNotProven { .. } | HoldReason::PowerFailed { .. })
+            ) =>
+        {
             Ok(())
         }
         Phase::Attended => {
@@ -263,15 +268,14 @@ fn retry(run: &mut ApplianceRun, plan: &Plan, at: Timestamp) {
     run.drained = None;
     run.verified = false;
     run.bundled = false;
-    // What a power act of the last try left is a debt still.
-    if run.upgrade.is_none() && !run.pair.is_off() {
-        run.pair = super::PairRecord::default();
-    }
     // A call that ended in a revert is over: the person's retry may make a new one.
     let target = &plan.hop(run.hop).version;
     let over = |version: &FirmwareVersion| version != target;
     if run.upgrade.as_ref().and_then(|upgrade| upgrade.returned.as_ref()).is_some_and(over) {
         run.upgrade = None;
+    }
+    if run.upgrade.is_none() {
+        again_with(&mut run.pair);
     }
     let open = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
     match run.upgrade.as_mut().filter(|_| open) {
@@ -281,6 +285,15 @@ fn retry(run: &mut ApplianceRun, plan: &Plan, at: Timestamp) {
     }
     let phase = if open { Phase::Returning } else { Phase::Pending };
     run.enter(phase, at);
+}
+
+/// A pair begins anew; that its secondary is off still is a debt and is not forgotten.
+fn again_with(pair: &mut super::PairRecord) {
+    if pair.is_off() {
+        pair.done.retain(|step, _| *step == PersonStep::SecondaryOff);
+    } else {
+        *pair = super::PairRecord::default();
+    }
 }
 
 fn resolve(run: &mut ApplianceRun, done: bool, at: Timestamp) {
