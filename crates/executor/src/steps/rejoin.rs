@@ -151,8 +151,7 @@ async fn secondary_on(context: &mut Context, memory: &mut Memory, ha: &Ha, up: O
     }
     match (state, up, memory.switch.clone()) {
         (Err(why), ..) => {
-            let began = context.run.step.map_or_else(|| context.now(), |(_, began)| began);
-            overdue(context, step, began, &format!("its power cannot be read: {why}"));
+            overdue(context, step, Timestamp::MIN, &format!("its power cannot be read: {why}"));
         }
         (Ok(_), Some(looked), Some(switch))
             if context.monotonic() - looked <= FRESH
@@ -209,8 +208,7 @@ async fn pair_healthy(context: &mut Context, memory: &Memory, ha: &Ha) -> Done {
         return Ok(());
     };
     let on = context.run.pair.done.get(&PersonStep::SecondaryOn).copied();
-    let began = context.run.step.map_or_else(|| context.now(), |(_, began)| began);
-    overdue(context, step, on.map_or(began, |on| on.max(began)), &why);
+    overdue(context, step, on.unwrap_or(Timestamp::MIN), &why);
     Ok(())
 }
 
@@ -220,6 +218,8 @@ const OTHER_NODE: &str = "ha_other";
 /// Waits for a person when the time for a step is over, and goes on looking.
 fn overdue(context: &mut Context, step: PersonStep, since: Timestamp, why: &str) {
     let limit = context.plan.timeouts.r#return;
+    // A person who said `retry` gives it the whole time again: the step began anew.
+    let since = context.run.step.map_or(since, |(_, began)| began.max(since));
     if context.left(context.deadline_since(since, limit)).is_zero() {
         power_failed(context, step, format!("{why}, for {limit:#}"));
     }
