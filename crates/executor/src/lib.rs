@@ -16,15 +16,17 @@ pub mod pacing;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::decision::{Actor, Decision};
 use model::event::{ApplianceChange, Change, Draft, Event, RolloutChange};
 use model::exit::Exit;
+use model::history::History;
 use model::hold::HoldReason;
 use model::names::{ApplianceName, RolloutId};
 use model::plan::{PLAN_SCHEMA, Plan};
-use model::ports::{Clock, CommandRunner, Connector, Journal, JournalError};
+use model::ports::{Clock, CommandRunner, Connector, Journal, JournalError, PowerConnector};
 use model::random::Random;
 use model::run::{IllegalEvent, Run};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -34,7 +36,6 @@ pub use crate::core::reasons;
 use crate::driver::Driver;
 use crate::limits::RequestLimits;
 use crate::logins::Logins;
-use crate::pacing::History;
 use crate::steps::{Message, Shared};
 
 /// The world as the executor knows it.
@@ -48,6 +49,10 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Other programs.
     pub commands: Arc<dyn CommandRunner>,
+    /// Power switches of HA pairs and reboots through Redfish.
+    pub power: Arc<dyn PowerConnector>,
+    /// The folder for support bundles; without one none are fetched.
+    pub bundles: Option<PathBuf>,
     /// Jitter.
     pub random: Arc<Random>,
 }
@@ -136,9 +141,16 @@ pub enum Error {
     },
 }
 
+/// A rollout at one moment.
+pub(crate) struct Snapshot {
+    pub(crate) run: Run,
+    pub(crate) history: History,
+    pub(crate) halted: bool,
+}
+
 pub(crate) enum Question {
     Stop,
-    Snapshot(oneshot::Sender<(Run, bool)>),
+    Snapshot(oneshot::Sender<Snapshot>),
     Decide {
         actor: Actor,
         reason: String,
@@ -192,8 +204,8 @@ impl Handle {
     pub async fn snapshot(&self) -> Option<(Run, BTreeMap<ApplianceName, HoldReason>, bool)> {
         let (reply, answer) = oneshot::channel();
         self.questions.send(Question::Snapshot(reply)).ok()?;
-        let (run, halted) = answer.await.ok()?;
-        let why = reasons(&run, self.clock.now());
+        let Snapshot { run, history, halted } = answer.await.ok()?;
+        let why = reasons(&run, &history, self.clock.now());
         Some((run, why, halted))
     }
 }
@@ -237,11 +249,9 @@ impl Executor {
             }
         }
         let memory = ports.journal.logins().await.map_err(Error::Journal)?;
-        let history = Arc::new(History::default());
-        for took in ports.journal.durations().await.map_err(Error::Journal)? {
-            history.learn(&took);
-        }
-        Ok(Self::assemble(ports, run, &others, &memory, history, options))
+        let history = History::of(&ports.journal.durations().await.map_err(Error::Journal)?);
+        let hostnames = ports.journal.hostnames().await.map_err(Error::Journal)?;
+        Ok(Self::assemble(ports, run, &others, &memory, history, hostnames, options))
     }
 
     fn assemble(
@@ -249,7 +259,8 @@ impl Executor {
         run: Run,
         others: &[Run],
         memory: &model::event::LoginMemory,
-        history: Arc<History>,
+        history: History,
+        hostnames: BTreeMap<ApplianceName, String>,
         options: Options,
     ) -> Self {
         let (messages, inbox) = mpsc::unbounded_channel();
@@ -262,9 +273,10 @@ impl Executor {
             drop(told.send(Message::Fact { task: 0, name, at: clock.now(), change }));
         });
         let handle = Handle { questions, events: events.clone(), clock: Arc::clone(&ports.clock) };
+        let rollout = run.id.clone();
         let driver = Driver {
             limits: RequestLimits::of(&run.plan, &ports.clock),
-            core: Core::new(run, others),
+            core: Core::new(run, others, history.clone()),
             journal: ports.journal,
             connector: ports.connector,
             logins: Arc::new(Logins::new(memory, learnt)),
@@ -272,7 +284,11 @@ impl Executor {
                 clock: ports.clock,
                 random: ports.random,
                 commands: ports.commands,
-                history,
+                power: ports.power,
+                bundles: ports.bundles,
+                rollout,
+                history: Arc::new(pacing::History::of(history)),
+                hostnames,
                 messages,
                 suspects: std::sync::Mutex::default(),
             }),

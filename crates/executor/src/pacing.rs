@@ -3,7 +3,6 @@
 //! The next look follows from bytes and rate, or from what such steps took before, else it comes
 //! after a fifth of the time elapsed.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ const LONGEST_WITH_RATE: Duration = Duration::from_secs(90);
 /// Of the time that the rest of a transfer should take, the part to wait before the next look.
 /// Less than one, since rates change.
 const PART_OF_REST: f64 = 0.8;
-/// How many durations of a site are remembered: enough to know the usual, few enough to follow.
-const REMEMBERED: usize = 64;
 
 /// Without better knowledge: a fifth of the time elapsed.
 #[must_use]
@@ -60,32 +57,29 @@ pub fn back_off(failures: u32, random: &Random) -> Duration {
     doubled.mul_f64(0.75 + random.unit() / 4.0)
 }
 
-/// What steps took before, by site; the newest durations only.
+/// What steps took before, shared by all steps of a rollout.
 #[derive(Debug, Default)]
 pub struct History {
-    taken: Mutex<BTreeMap<(Step, SiteName), VecDeque<Duration>>>,
+    taken: Mutex<model::history::History>,
 }
 
 impl History {
+    /// Begins with what the journal remembers.
+    #[must_use]
+    pub fn of(taken: model::history::History) -> Self {
+        Self { taken: Mutex::new(taken) }
+    }
+
     /// Remembers how long a step took.
     pub fn learn(&self, took: &StepDuration) {
-        let duration = Duration::try_from(took.took).unwrap_or_default();
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_site = taken.entry((took.step, took.site.clone())).or_default();
-        of_site.push_back(duration);
-        if of_site.len() > REMEMBERED {
-            of_site.pop_front();
-        }
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).learn(took);
     }
 
     /// The shortest such step of this site, else of the whole fleet.
     #[must_use]
     pub fn shortest(&self, step: Step, site: &SiteName) -> Option<Duration> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_site = taken.get(&(step, site.clone())).and_then(|durations| durations.iter().min());
-        of_site.copied().or_else(|| {
-            taken.iter().filter(|((of, _), _)| *of == step).flat_map(|(_, d)| d).min().copied()
-        })
+        taken.shortest(step, site).map(|took| Duration::try_from(took).unwrap_or_default())
     }
 }
 

@@ -192,6 +192,20 @@ pub enum Role {
     SearchLocal,
 }
 
+impl Role {
+    /// The word, as the inventory and the appliance write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SearchMinion => "search-minion",
+            Self::ManagedHost => "managed-host",
+            Self::CentralManagement => "central-management",
+            Self::SearchMaster => "search-master",
+            Self::SearchLocal => "search-local",
+        }
+    }
+}
+
 /// An HA pair behind one address.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ha {

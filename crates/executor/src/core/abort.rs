@@ -18,7 +18,19 @@ impl Core {
     pub(super) fn give_up(&mut self, name: &ApplianceName, commands: &mut Vec<Command>) {
         let Some(run) = self.run.appliances.get(name) else { return };
         let begun = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
-        let goes_on = run.phase.is_terminal() || run.down || begun || run.phase == Phase::Verifying;
+        // Half a cluster does not audit: one that goes on is finished first.
+        let finishes = self.run.plan.cluster_of(name).is_some_and(|(cluster, _)| {
+            self.run.cluster_has_begun(cluster)
+                && !self.run.aborted_now
+                && self.run.half_upgraded(cluster).is_empty()
+        });
+        // What is switched off is switched on again where its condition holds.
+        let goes_on = run.phase.is_terminal()
+            || run.is_down() && !run.dark
+            || run.down
+            || begun
+            || finishes
+            || run.phase == Phase::Verifying;
         if !self.run.aborted || goes_on || !self.leaving.insert(name.clone()) {
             return;
         }

@@ -1,9 +1,9 @@
 //! Keeps places, counts and queues up to date with what the fold says.
 
 use jiff::Timestamp;
-use model::names::ApplianceName;
+use model::names::{ApplianceName, ClusterName, RolloutId};
 use model::run::{Phase, Run};
-use model::safety::{Membership, Occupancy};
+use model::safety::{Claim, Membership, Occupancy};
 
 use super::Core;
 
@@ -27,6 +27,17 @@ impl Core {
         }
         self.set_timer(index, retry_at.filter(|_| phase == Phase::SetAside));
         self.wake(name);
+    }
+
+    /// Members of a cluster that gave its places back hold no permit any more.
+    pub(super) fn account_cluster(&mut self, cluster: &ClusterName) {
+        let planned = self.run.plan.clusters.get(cluster);
+        let members: Vec<ApplianceName> =
+            planned.map(|planned| planned.members().cloned().collect()).unwrap_or_default();
+        for name in members {
+            let phase = self.run.appliances.get(&name).map(|run| run.phase);
+            self.account(&name, phase);
+        }
     }
 
     pub(super) fn set_timer(&mut self, index: usize, at: Option<Timestamp>) {
@@ -72,10 +83,11 @@ pub(super) fn membership(run: &Run, name: &ApplianceName) -> Option<Membership> 
         None => (run.plan.bystanders.get(name)?, None),
     };
     let (site, group) = (appliance.site.clone(), appliance.group.clone());
-    Some(Membership { name: name.clone(), rollout, site, group })
+    let cluster = appliance.cluster.as_ref().map(|member| member.name.clone());
+    Some(Membership { name: name.clone(), rollout, site, group, cluster })
 }
 
-/// The limits of a rollout's plan.
+/// The limits of a rollout's plan, and the places that its clusters have taken.
 pub(super) fn limits_of(run: &Run) -> Occupancy {
     let plan = &run.plan;
     let mut occupancy = Occupancy::default();
@@ -88,5 +100,15 @@ pub(super) fn limits_of(run: &Run) -> Occupancy {
     for (group, limit) in &plan.groups {
         occupancy.limit_group(group, *limit);
     }
+    claim_started(run, Some(&run.id), &mut occupancy);
     occupancy
+}
+
+/// Takes the places of the clusters that have them.
+pub(super) fn claim_started(run: &Run, rollout: Option<&RolloutId>, occupancy: &mut Occupancy) {
+    for (name, cluster) in &run.plan.clusters {
+        if run.cluster_has_started(name) {
+            occupancy.claim(name, &Claim::of(&run.plan, rollout, cluster));
+        }
+    }
 }

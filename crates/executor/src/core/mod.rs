@@ -4,26 +4,29 @@
 
 mod abort;
 mod account;
+mod admit;
+mod clusters;
+mod hooks;
+mod identity;
 mod reasons;
+mod rest;
 mod schedule;
 mod want;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use model::event::{ApplianceChange, Change, Event, RolloutChange, Step, StepDuration};
-use model::hold::HoldReason;
-use model::names::{ApplianceName, SiteName};
+use model::event::{ApplianceChange, Change, Event, HookPoint, RolloutChange, Step, StepDuration};
+use model::history::History;
+use model::names::{ApplianceName, ClusterName, SiteName};
 use model::run::{ApplianceRun, IllegalEvent, Phase, Run};
-use model::safety::Occupancy;
+use model::safety::{Claim, Occupancy};
 
-use account::{limits_of, membership};
+use account::{claim_started, limits_of, membership};
 pub use reasons::reasons;
-use schedule::breach_of;
-
-/// How long an appliance that was given up and is down is still looked at before the rest of the
-/// rollout stops counting on it.
-const LAST_LOOKS: SignedDuration = SignedDuration::from_secs(30);
+pub use rest::Rest;
+use windows::Openings;
 
 /// What the driver is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,17 +37,14 @@ pub enum Command {
     Start(ApplianceName, Step),
     /// Break the step under way off; nothing it still reports counts.
     Cancel(ApplianceName),
-}
-
-/// Why nothing goes on by itself any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// The rollout has ended.
-    Ended,
-    /// A person is waited for.
-    Person,
-    /// Only time or other appliances can cure what is waited for.
-    Time,
+    /// Run a hook whose intent is written.
+    Hook {
+        /// Which.
+        point: HookPoint,
+        /// A process of ours died over it: wait for its program, then say that its outcome is not
+        /// known.
+        leftover: bool,
+    },
 }
 
 /// The scheduler of one rollout.
@@ -59,7 +59,7 @@ pub struct Core {
     /// Members that may have something to begin; looked at in order.
     eager: BTreeSet<usize>,
     /// Staged and tested, waiting for leave to go down, by wave.
-    ready: Vec<BTreeSet<usize>>,
+    ready: Vec<Ready>,
     /// Waiting for a place for their transfer.
     to_stage: BTreeSet<usize>,
     transfers: BTreeMap<SiteName, BTreeSet<ApplianceName>>,
@@ -83,19 +83,64 @@ pub struct Core {
     permitting: BTreeSet<ApplianceName>,
     /// Left out by an abort; recorded, but not yet come back as events.
     leaving: BTreeSet<ApplianceName>,
+    /// What is to be written of clusters; not yet come back as events.
+    announced_clusters: BTreeSet<ClusterName>,
+    /// Hooks that this process has begun, or is about to.
+    hooking: BTreeSet<HookPoint>,
+    /// Who was read as which appliance.
+    identities: BTreeMap<String, ApplianceName>,
+    openings: Openings,
+    /// When a window, a soak or a freeze may let somebody go on, at the earliest.
+    wake_at: Option<Timestamp>,
+    /// Members that do not fit into their window: when it is worth asking again.
+    too_late: BTreeMap<usize, Timestamp>,
+    too_late_clusters: BTreeMap<ClusterName, Timestamp>,
+    history: History,
     /// How long the step took that the last event ended.
     took: Option<StepDuration>,
     halted: bool,
     stopping: bool,
 }
 
+/// Members of a wave that wait for leave to go down.
+#[derive(Debug, Clone, Default)]
+struct Ready {
+    /// By site, without the members of clusters: those go as a whole.
+    sites: BTreeMap<SiteName, BTreeSet<usize>>,
+    members: BTreeSet<usize>,
+}
+
+impl Ready {
+    fn insert(&mut self, index: usize, site: Option<&SiteName>) {
+        self.members.insert(index);
+        if let Some(site) = site {
+            self.sites.entry(site.clone()).or_default().insert(index);
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        if self.members.remove(&index) {
+            self.sites.retain(|_, members| {
+                members.remove(&index);
+                !members.is_empty()
+            });
+        }
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.members.contains(&index)
+    }
+}
+
 impl Core {
     /// A scheduler for a folded rollout. `others` are the unfinished rollouts of the same journal:
-    /// their appliances that are down take places in sites and groups too.
+    /// their appliances that are down take places in sites and groups too. `history` is how long
+    /// steps took so far.
     #[must_use]
-    pub fn new<'a>(run: Run, others: impl IntoIterator<Item = &'a Run>) -> Self {
+    pub fn new<'a>(run: Run, others: impl IntoIterator<Item = &'a Run>, history: History) -> Self {
         let mut occupancy = limits_of(&run);
         for other in others {
+            claim_started(other, None, &mut occupancy);
             for (name, state) in &other.appliances {
                 if state.is_down()
                     && let Some(mut who) = membership(other, name)
@@ -125,7 +170,7 @@ impl Core {
             places,
             active: BTreeMap::new(),
             eager: (0..order.len()).collect(),
-            ready: vec![BTreeSet::new(); waves],
+            ready: vec![Ready::default(); waves],
             to_stage: BTreeSet::new(),
             transfers: BTreeMap::new(),
             transfers_in_all: 0,
@@ -139,6 +184,14 @@ impl Core {
             announced: BTreeSet::new(),
             permitting: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            announced_clusters: BTreeSet::new(),
+            hooking: BTreeSet::new(),
+            identities: BTreeMap::new(),
+            openings: Openings::default(),
+            wake_at: None,
+            too_late: BTreeMap::new(),
+            too_late_clusters: BTreeMap::new(),
+            history,
             took: None,
             halted: false,
             stopping: false,
@@ -153,6 +206,7 @@ impl Core {
         for name in core.run.dark_bystanders.clone() {
             core.account_bystander(&name);
         }
+        core.remember_identities();
         core
     }
 
@@ -165,6 +219,12 @@ impl Core {
     #[must_use]
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// How long steps took so far.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Whether the journal cannot be written.
@@ -194,6 +254,9 @@ impl Core {
             Change::Rollout(_) => None,
         };
         self.took = self.run.apply(event)?;
+        if let Some(took) = &self.took {
+            self.history.learn(took);
+        }
         let mut commands = Vec::new();
         match &event.change {
             Change::Appliance(name, change) => {
@@ -212,6 +275,9 @@ impl Core {
                     }
                     ApplianceChange::Reachable | ApplianceChange::Up { .. } => {
                         self.dark_since.remove(name);
+                    }
+                    ApplianceChange::Preflighted(baseline) => {
+                        self.hold_twins(name, baseline, &mut commands);
                     }
                     _ => {}
                 }
@@ -236,6 +302,7 @@ impl Core {
         // It may have been down when the rollout was aborted, and is not any more. What its step
         // had to say of it is said.
         self.give_up(name, &mut commands);
+        self.begin_hook_after(name, &mut commands);
         self.wake(name);
         commands.extend(self.schedule(now));
         commands
@@ -256,7 +323,14 @@ impl Core {
     /// When [`Core::tick`] has something to do.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let gate = self.wake_at.filter(|at| *at < Timestamp::MAX);
+        [timer, gate].into_iter().flatten().min()
+    }
+
+    /// Something may change by time alone at this moment.
+    fn wake_at(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
     }
 
     /// The journal cannot be written, or can again.
@@ -268,96 +342,6 @@ impl Core {
     /// No new step begins any more.
     pub fn stop(&mut self) {
         self.stopping = true;
-    }
-
-    /// Whether the disruptive call may be made right now: the last question before its intent.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn admit_disruption(&self, name: &ApplianceName) -> Result<(), HoldReason> {
-        if let Some(reason) = self.closed() {
-            return Err(reason);
-        }
-        if self.stopping || self.run.aborted {
-            return Err(HoldReason::Paused);
-        }
-        let who = membership(&self.run, name);
-        who.map_or(Err(HoldReason::Paused), |who| self.occupancy.may_go_down(&who))
-    }
-
-    /// Whether an appliance that is down by our call may be rebooted right now: it has its places,
-    /// but a partner may have gone down since.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn admit_reboot(&self, name: &ApplianceName) -> Result<(), HoldReason> {
-        if self.halted {
-            return Err(HoldReason::JournalNotWritable);
-        }
-        membership(&self.run, name).map_or(Ok(()), |who| self.occupancy.may_go_down(&who))
-    }
-
-    /// Why nobody may go down, whoever it is.
-    fn closed(&self) -> Option<HoldReason> {
-        if self.halted {
-            return Some(HoldReason::JournalNotWritable);
-        }
-        if self.run.pause.is_some() {
-            return Some(HoldReason::Paused);
-        }
-        let breach = self.run.breach.map(|breach| (breach.failures, breach.limit));
-        breach
-            .or_else(|| breach_of(&self.run).map(|(failures, limit, _)| (failures, limit)))
-            .map(|(failures, limit)| HoldReason::BudgetReached { failures, limit })
-    }
-
-    /// What is waited for when no step that can change something is under way; `None` while
-    /// something goes on by itself. With `no_wait`, what is only watched does not count as that.
-    #[must_use]
-    pub fn at_rest(&self, now: Timestamp, no_wait: bool) -> Option<Rest> {
-        let only_time = |step: Step| no_wait && step == Step::Watch;
-        let mut going = self.active.iter().filter(|(name, step)| self.goes_on(name, **step, now));
-        let watched = going.clone().any(|(_, step)| only_time(*step));
-        if going.any(|(_, step)| !only_time(*step))
-            || !self.announced.is_empty()
-            || !self.permitting.is_empty()
-        {
-            return None;
-        }
-        if self.run.has_ended() {
-            return Some(Rest::Ended);
-        }
-        if (watched || !self.timers.is_empty()) && !self.run.aborted {
-            return Some(Rest::Time);
-        }
-        Some(Rest::Person)
-    }
-
-    /// Whether a step under way may still bring the rollout forward by itself.
-    fn goes_on(&self, name: &ApplianceName, step: Step, now: Timestamp) -> bool {
-        let Some(run) = self.run.appliances.get(name) else {
-            return self.may_come_back(name, now);
-        };
-        match step {
-            Step::Watch if run.phase.is_terminal() => {
-                let since = self.watched_since.get(name).copied().unwrap_or(now);
-                now.duration_since(since) < LAST_LOOKS
-            }
-            Step::Return => run.phase != Phase::Attended || !self.confirmed.contains(name),
-            // A member that stopped answering comes back, or fails when its wait is over.
-            Step::Watch
-            | Step::Preflight
-            | Step::Stage
-            | Step::Test
-            | Step::Activate
-            | Step::Verify
-            | Step::Cleanup => true,
-        }
-    }
-
-    fn may_come_back(&self, name: &ApplianceName, now: Timestamp) -> bool {
-        let since = self.dark_since.get(name).copied().unwrap_or(now);
-        now.duration_since(since) < self.run.plan.unreachable_wait
     }
 
     fn rollout_changed(&mut self, change: &RolloutChange, commands: &mut Vec<Command>) {
@@ -375,6 +359,20 @@ impl Core {
             RolloutChange::Finished => {
                 self.announced.remove("finished");
             }
+            RolloutChange::ClusterStarted { cluster } => {
+                self.announced_clusters.remove(cluster);
+                if let Some(planned) = self.run.plan.clusters.get(cluster) {
+                    let claim = Claim::of(&self.run.plan, Some(&self.run.id), planned);
+                    self.occupancy.claim(cluster, &claim);
+                }
+            }
+            RolloutChange::ClusterWithdrawn { cluster, .. }
+            | RolloutChange::ClusterFinished { cluster } => {
+                self.announced_clusters.remove(cluster);
+                self.occupancy.release(cluster);
+                self.account_cluster(cluster);
+            }
+            RolloutChange::Hook { point, change } => self.hook_changed(point, change, commands),
             RolloutChange::Decided { decision, .. } => {
                 use model::decision::Decision;
                 match decision {
@@ -385,9 +383,19 @@ impl Core {
                         }
                     }
                     Decision::Resolve { appliance, .. } => self.refold(appliance, commands),
+                    Decision::Confirm { appliance, .. } => {
+                        self.confirmed.remove(appliance);
+                        self.refold(appliance, commands);
+                    }
+                    Decision::OverrideFreeze { .. } => {
+                        self.openings.forget();
+                        self.too_late.clear();
+                        self.too_late_clusters.clear();
+                    }
                     Decision::Pause { .. }
                     | Decision::Resume
                     | Decision::Abort
+                    | Decision::AbortNow
                     | Decision::Approve { .. } => {}
                 }
             }

@@ -4,42 +4,38 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use model::expect;
+use model::history::History;
 use model::hold::HoldReason;
 use model::names::ApplianceName;
 use model::rollout::StageMode;
-use model::run::{ApplianceRun, Phase, Run};
+use model::run::{ApplianceRun, HookState, Phase, Run};
+use model::safety::Occupancy;
 
 use super::account::{limits_of, membership};
+use super::admit::closed;
+use super::clusters;
+use super::windows::Openings;
 
-/// The reason of every appliance that waits now.
+/// The reason of every appliance that waits now. `history` is how long steps took so far.
 #[must_use]
-pub fn reasons(run: &Run, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason> {
-    let mut occupancy = limits_of(run);
-    for (name, state) in &run.appliances {
-        if state.takes_places()
-            && let Some(who) = membership(run, name)
-        {
-            occupancy.take(&who);
-        }
-    }
-    for name in &run.dark_bystanders {
-        if let Some(who) = membership(run, name) {
-            occupancy.take(&who);
-        }
-    }
+pub fn reasons(
+    run: &Run,
+    history: &History,
+    now: Timestamp,
+) -> BTreeMap<ApplianceName, HoldReason> {
+    let mut why = Why { run, history, now, occupancy: taken(run), openings: Openings::default() };
+    let current = run.plan.waves.iter().position(|w| !run.waves_finished.contains(&w.name));
     let mut reasons = BTreeMap::new();
-    for wave in &run.plan.waves {
+    for (at, wave) in run.plan.waves.iter().enumerate() {
         for name in &wave.appliances {
             let Some(state) = run.appliances.get(name) else { continue };
             let reason = match state.phase {
-                Phase::Ready if !state.permitted => ready_reason(run, name).or_else(|| {
-                    let who = membership(run, name)?;
-                    occupancy.may_go_down(&who).err()
-                }),
+                Phase::Ready => why.ready(name, state, (at, current)),
                 Phase::Pending | Phase::Preflight | Phase::Staging | Phase::Testing => {
-                    staging_reason(run, name, state)
+                    why.staging(name, state, (at, current))
                 }
-                _ => state_reason(run, state, now),
+                _ => why.state(state),
             };
             if let Some(reason) = reason {
                 reasons.insert(name.clone(), reason);
@@ -49,56 +45,150 @@ pub fn reasons(run: &Run, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason>
     reasons
 }
 
-fn state_reason(run: &Run, state: &ApplianceRun, now: Timestamp) -> Option<HoldReason> {
-    match state.phase {
-        Phase::Held | Phase::Attended | Phase::Unknown => state.hold.clone(),
-        Phase::SetAside => {
-            let since = state.set_aside_at.unwrap_or(now);
-            let until = since.checked_add(run.plan.unreachable_wait).unwrap_or(since);
-            Some(HoldReason::Unreachable { since, until })
+/// Who takes which places, from the fold.
+fn taken(run: &Run) -> Occupancy {
+    let mut occupancy = limits_of(run);
+    let members = run.appliances.iter().filter(|(_, state)| state.takes_places());
+    for name in members.map(|(name, _)| name).chain(&run.dark_bystanders) {
+        if let Some(who) = membership(run, name) {
+            occupancy.take(&who);
         }
-        _ => None,
     }
+    occupancy
 }
 
-/// What keeps an appliance from being read, staged or tested. A step that is under way when that
-/// comes is finished; after a restart it waits with the others.
-fn staging_reason(run: &Run, name: &ApplianceName, state: &ApplianceRun) -> Option<HoldReason> {
-    if run.pause.is_some_and(|pause| pause.all) {
-        return Some(HoldReason::Paused);
-    }
-    if run.plan.stage == StageMode::InWindow
-        && let Some(reason) = earlier_wave(run, name)
-    {
-        return Some(reason);
-    }
-    let member = run.plan.appliances.get(name)?;
-    let waits = state.phase == Phase::Pending && state.baseline.is_some();
-    (waits && state.stage.how.is_none())
-        .then(|| HoldReason::TransferLimit { limit: run.plan.site_transfers(&member.site) })
+struct Why<'r> {
+    run: &'r Run,
+    history: &'r History,
+    now: Timestamp,
+    occupancy: Occupancy,
+    openings: Openings,
 }
 
-/// What keeps every ready appliance of the rollout or of its wave.
-fn ready_reason(run: &Run, name: &ApplianceName) -> Option<HoldReason> {
-    if run.pause.is_some() {
-        return Some(HoldReason::Paused);
+impl Why<'_> {
+    fn state(&self, state: &ApplianceRun) -> Option<HoldReason> {
+        match state.phase {
+            Phase::Held | Phase::Attended | Phase::Unknown => state.hold.clone(),
+            Phase::SetAside => {
+                let since = state.set_aside_at.unwrap_or(self.now);
+                let until = since.checked_add(self.run.plan.unreachable_wait).unwrap_or(since);
+                Some(HoldReason::Unreachable { since, until })
+            }
+            Phase::Draining => {
+                let drain = self.run.plan.drain.as_ref()?;
+                let began = state.step.map_or(state.since, |(_, began)| began);
+                Some(HoldReason::Draining {
+                    sessions: state.sessions,
+                    allowed: drain.sessions,
+                    until: began.checked_add(drain.wait).unwrap_or(began),
+                })
+            }
+            _ => None,
+        }
     }
-    if let Some(breach) = run.breach {
-        return Some(HoldReason::BudgetReached { failures: breach.failures, limit: breach.limit });
-    }
-    earlier_wave(run, name)
-}
 
-/// The wave whose turn it is, when that is an earlier one.
-fn earlier_wave(run: &Run, name: &ApplianceName) -> Option<HoldReason> {
-    let mut waves = run.plan.waves.iter();
-    let current = waves.find(|wave| !run.waves_finished.contains(&wave.name))?;
-    if !waves.any(|later| later.appliances.contains(name)) {
-        return None;
+    /// What keeps an appliance from being read, staged or tested. A step that is under way when
+    /// that comes is finished; after a restart it waits with the others.
+    fn staging(
+        &mut self,
+        name: &ApplianceName,
+        state: &ApplianceRun,
+        (wave, current): (usize, Option<usize>),
+    ) -> Option<HoldReason> {
+        if self.run.pause.is_some_and(|pause| pause.all) {
+            return Some(HoldReason::Paused);
+        }
+        let member = self.run.plan.appliances.get(name)?;
+        if self.run.plan.stage == StageMode::InWindow && state.step.is_none() {
+            let reason = self.earlier_wave(wave, current);
+            let reason = reason.or_else(|| self.openings.closed(self.run, &member.site, self.now));
+            if reason.is_some() {
+                return reason;
+            }
+        }
+        let waits = state.phase == Phase::Pending && state.baseline.is_some();
+        (waits && state.stage.how.is_none()).then(|| HoldReason::TransferLimit {
+            limit: self.run.plan.site_transfers(&member.site),
+        })
     }
-    let unfinished = |name: &&ApplianceName| {
-        run.appliances.get(*name).is_some_and(|state| !state.phase.is_terminal())
-    };
-    let unfinished = current.appliances.iter().filter(unfinished).count();
-    Some(HoldReason::EarlierWave { wave: current.name.clone(), unfinished })
+
+    /// What keeps a ready appliance from going down.
+    fn ready(
+        &mut self,
+        name: &ApplianceName,
+        state: &ApplianceRun,
+        (wave, current): (usize, Option<usize>),
+    ) -> Option<HoldReason> {
+        let run = self.run;
+        let cluster = run.plan.cluster_of(name);
+        let begun = cluster.is_some_and(|(cluster, _)| run.cluster_has_begun(cluster));
+        if let Some(reason) = closed(run).filter(|_| !begun || run.pause.is_some_and(|p| p.now)) {
+            return Some(reason);
+        }
+        if let Some(reason) = self.hook(name) {
+            return Some(reason);
+        }
+        if state.permitted {
+            return None;
+        }
+        if !begun && let Some(reason) = self.earlier_wave(wave, current) {
+            return Some(reason);
+        }
+        if cluster.is_some() {
+            let (occupancy, openings) = (&self.occupancy, &mut self.openings);
+            let reason = clusters::reason(run, name, occupancy, openings, self.history, self.now);
+            if reason.is_some() {
+                return reason;
+            }
+        } else if let Some(member) = run.plan.appliances.get(name) {
+            let expected = || expect::appliance(&run.plan, name, self.history);
+            if let Err(reason) = self.openings.fits(run, &member.site, self.now, expected) {
+                return Some(reason);
+            }
+        }
+        if state.is_down() {
+            // It was staged and tested, and stopped answering since.
+            let since = state.since;
+            let until = since.checked_add(run.plan.unreachable_wait).unwrap_or(since);
+            return Some(HoldReason::Unreachable { since, until });
+        }
+        self.occupancy.may_go_down(&membership(run, name)?).err()
+    }
+
+    /// The hook before it that runs or has failed.
+    fn hook(&self, name: &ApplianceName) -> Option<HoldReason> {
+        if self.run.hooks.is_empty() {
+            return None;
+        }
+        self.run.hooks_before(name).find_map(|point| {
+            let hook = point.to_string();
+            match &self.run.hooks.get(&point)?.state {
+                HookState::Open => Some(HoldReason::HookRunning { hook }),
+                HookState::Done => None,
+                HookState::Failed(detail) | HookState::Unknown(detail) => {
+                    Some(HoldReason::HookFailed { hook, detail: detail.clone() })
+                }
+            }
+        })
+    }
+
+    /// The wave whose turn it is, when that is an earlier one; or what keeps its own wave, when
+    /// that comes next.
+    fn earlier_wave(&self, wave: usize, current: Option<usize>) -> Option<HoldReason> {
+        let current = current?;
+        let of = self.run.plan.waves.get(current)?;
+        if !self.run.waves_started.contains(&of.name)
+            && let Some(gate) = self.run.wave_gate(current, self.now)
+        {
+            return Some(gate);
+        }
+        if wave <= current {
+            return None;
+        }
+        let unfinished = |name: &&ApplianceName| {
+            self.run.appliances.get(*name).is_some_and(|state| !state.phase.is_terminal())
+        };
+        let unfinished = of.appliances.iter().filter(unfinished).count();
+        Some(HoldReason::EarlierWave { wave: of.name.clone(), unfinished })
+    }
 }

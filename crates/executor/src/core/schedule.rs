@@ -1,26 +1,30 @@
 //! Who begins what now: waves, the failure budget, transfers, leave to go down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use model::event::{ApplianceChange, Change, RolloutChange, Step};
+use model::event::{Change, RolloutChange, Step};
+use model::expect;
+use model::hold::HoldReason;
 use model::names::{ApplianceName, SiteName};
-use model::rollout::{OnBreach, StageMode};
+use model::plan::Plan;
+use model::rollout::{HookKind, OnBreach, StageMode};
 use model::run::{ApplianceRun, Run};
 
 use super::account::membership;
-use super::want::{Want, leaves_work, want};
+use super::want::{Want, bundle_is_due, leaves_work, want};
 use super::{Command, Core};
 
 impl Core {
     pub(super) fn schedule(&mut self, now: Timestamp) -> Vec<Command> {
         let mut commands = Vec::new();
-        self.follow_waves(&mut commands);
+        self.wake_at = None;
+        self.follow_waves(now, &mut commands);
         self.watch_budget(&mut commands);
         self.sort_eager(now, &mut commands);
         if !self.stopping {
             self.start_transfers(now, &mut commands);
-            self.give_permits(&mut commands);
+            self.give_permits(now, &mut commands);
             self.watch_bystanders(now, &mut commands);
         }
         commands
@@ -36,33 +40,67 @@ impl Core {
         self.run.plan.waves.iter().position(|wave| !self.run.waves_finished.contains(&wave.name))
     }
 
-    fn follow_waves(&mut self, commands: &mut Vec<Command>) {
+    fn follow_waves(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         if self.run.finished {
             return;
         }
-        match self.current_wave() {
+        let current = self.current_wave();
+        let gate = self.run.wave_gate(current.unwrap_or(self.run.plan.waves.len()), now);
+        if let Some(HoldReason::Soaking { until, .. }) = &gate {
+            self.wake_at(*until);
+        }
+        match current {
             Some(wave) => {
                 let name = self.run.plan.waves[wave].name.clone();
                 if !self.run.waves_started.contains(&name) {
-                    if !self.run.aborted && !self.stopping {
+                    if gate.is_none() && !self.run.aborted && !self.stopping {
                         let change = RolloutChange::WaveStarted { wave: name };
                         self.announce("wave-started", change, commands);
                     }
-                } else if self.unfinished.get(wave) == Some(&0) {
+                } else if self.unfinished.get(wave) == Some(&0)
+                    && self.clusters_are_through(wave)
+                    && !self.hook_pending(HookKind::WaveAfter, name.as_str(), commands)
+                {
                     let change = RolloutChange::WaveFinished { wave: name };
                     self.announce("wave-finished", change, commands);
                 }
             }
-            // A reached budget waits for a person even when nobody is left to stop.
-            None if breach_of(&self.run).is_some() => {}
+            // A reached budget waits for a person even when nobody is left to stop, and so does
+            // one who fell ill.
+            None if breach_of(&self.run).is_some() || self.run.soak_failed.is_some() => {}
+            None if gate.is_some() => {}
             None => {
-                let clean = |run: &ApplianceRun| !leaves_work(run);
-                let quiet = self.active.values().all(|step| *step == Step::Watch);
-                if quiet && self.run.appliances.values().all(clean) {
+                let clean =
+                    |run: &ApplianceRun| !leaves_work(run) && !bundle_is_due(&self.run, run);
+                let quiet =
+                    self.active.values().all(|step| matches!(step, Step::Watch | Step::Soak));
+                if quiet
+                    && self.hooking.is_empty()
+                    && self.run.appliances.values().all(clean)
+                    && !self.hooks_after_pending(commands)
+                {
                     self.announce("finished", RolloutChange::Finished, commands);
                 }
             }
         }
+    }
+
+    /// Whether no cluster of a wave is under way.
+    fn clusters_are_through(&self, wave: usize) -> bool {
+        self.run.plan.clusters.iter().all(|(name, cluster)| {
+            self.places.get(&cluster.manager).is_none_or(|(_, of)| *of != wave)
+                || !self.run.cluster_has_started(name)
+        })
+    }
+
+    /// Whether a hook after an appliance has not run yet; begins those that are due.
+    fn hooks_after_pending(&mut self, commands: &mut Vec<Command>) -> bool {
+        if self.run.plan.hooks.contains_key(&HookKind::After) {
+            for name in self.order.clone() {
+                self.begin_hook_after(&name, commands);
+            }
+        }
+        !self.hooking.is_empty()
     }
 
     fn watch_budget(&mut self, commands: &mut Vec<Command>) {
@@ -83,33 +121,39 @@ impl Core {
             let Some(run) = self.run.appliances.get(&name) else { continue };
             let wave = self.places.get(&name).map_or(0, |(_, wave)| *wave);
             if let Some(ready) = self.ready.get_mut(wave) {
-                ready.remove(&index);
+                ready.remove(index);
             }
             self.to_stage.remove(&index);
             if self.active.contains_key(&name) || self.leaving.contains(&name) {
                 continue;
             }
             let again = self.look_again.contains(&name);
-            let wanted = match want(run, &self.run.plan, again, now) {
+            let is_down = run.is_down();
+            let wanted = match want(&self.run, (&name, wave), again, now) {
                 // Its turn has not come, but it takes places: only a look frees them.
-                Want::Step(step) if run.is_down() && !self.may_begin(step, wave) => {
+                Want::Step(step) if is_down && !self.may_begin(step, &name, now) => {
                     Want::Step(Step::Watch)
                 }
-                Want::Transfer if run.is_down() && !self.may_stage(wave) => Want::Step(Step::Watch),
+                Want::Transfer if is_down && !self.may_stage(&name, now) => Want::Step(Step::Watch),
                 wanted => wanted,
             };
             match wanted {
                 Want::Nothing => {}
                 Want::Later(at) => self.set_timer(index, Some(at)),
                 Want::Permit => {
+                    let member = self.run.plan.appliances.get(&name);
+                    let alone = member
+                        .filter(|_| self.run.plan.cluster_of(&name).is_none())
+                        .map(|member| &member.site);
                     if let Some(ready) = self.ready.get_mut(wave) {
-                        ready.insert(index);
+                        ready.insert(index, alone);
                     }
                 }
+                Want::Hook(point) => self.begin_hook(&point, commands),
                 Want::Transfer => {
                     self.to_stage.insert(index);
                 }
-                Want::Step(step) if self.may_begin(step, wave) => {
+                Want::Step(step) if self.may_begin(step, &name, now) => {
                     self.start(name, step, now, commands)
                 }
                 Want::Step(_) => {}
@@ -118,24 +162,58 @@ impl Core {
     }
 
     /// What is in flight goes on in every state; new work waits for a rollout that runs.
-    fn may_begin(&self, step: Step, wave: usize) -> bool {
+    fn may_begin(&mut self, step: Step, name: &ApplianceName, now: Timestamp) -> bool {
         if self.stopping {
             return false;
         }
         match step {
-            Step::Preflight | Step::Stage | Step::Test => self.may_stage(wave),
-            Step::Activate => !self.run.aborted,
-            Step::Return | Step::Verify | Step::Cleanup | Step::Watch => true,
+            Step::Preflight | Step::Stage | Step::Test => self.may_stage(name, now),
+            Step::Drain | Step::Activate => {
+                !self.run.aborted || (self.run.is_in_begun_cluster(name) && !self.run.aborted_now)
+            }
+            Step::Return
+            | Step::Verify
+            | Step::Rejoin
+            | Step::Roster
+            | Step::Sync
+            | Step::Soak
+            | Step::Bundle
+            | Step::Cleanup
+            | Step::Watch => true,
         }
     }
 
-    fn may_stage(&self, wave: usize) -> bool {
-        let turn = self.run.plan.stage == StageMode::Ahead
-            || self.current_wave().is_some_and(|current| wave <= current);
-        turn && !self.run.aborted && !self.run.pause.is_some_and(|pause| pause.all)
+    fn may_stage(&mut self, name: &ApplianceName, now: Timestamp) -> bool {
+        // A member that a person takes up again inside a cluster that has begun waits for nothing.
+        if self.run.is_in_begun_cluster(name) {
+            return !self.run.aborted_now;
+        }
+        if self.run.aborted || self.run.pause.is_some_and(|pause| pause.all) {
+            return false;
+        }
+        if self.run.plan.stage == StageMode::Ahead {
+            return true;
+        }
+        let wave = self.places.get(name).map_or(0, |(_, wave)| *wave);
+        let started = |wave: usize| {
+            let planned = self.run.plan.waves.get(wave);
+            planned.is_some_and(|planned| self.run.waves_started.contains(&planned.name))
+        };
+        let turn = self
+            .current_wave()
+            .is_some_and(|current| wave < current || started(wave) && wave == current);
+        let site = self.run.plan.appliances.get(name).map(|member| member.site.clone());
+        let waits = site.and_then(|site| {
+            let until = self.openings.closed(&self.run, &site, now)?;
+            Some(until.until().unwrap_or(Timestamp::MAX))
+        });
+        if let (true, Some(until)) = (turn, waits) {
+            self.wake_at(until);
+        }
+        turn && waits.is_none()
     }
 
-    fn start(
+    pub(super) fn start(
         &mut self,
         name: ApplianceName,
         step: Step,
@@ -155,14 +233,14 @@ impl Core {
         let limit = self.run.plan.limits.transfers as usize;
         let mut full: BTreeSet<SiteName> = BTreeSet::new();
         let mut begun = Vec::new();
-        for index in &self.to_stage {
+        let plan = std::sync::Arc::clone(&self.run.plan);
+        for index in self.to_stage.iter().copied().collect::<Vec<_>>() {
             if self.transfers_in_all >= limit {
                 break;
             }
-            let Some(name) = self.order.get(*index) else { continue };
-            let Some(appliance) = self.run.plan.appliances.get(name) else { continue };
-            let wave = self.places.get(name).map_or(0, |(_, wave)| *wave);
-            if full.contains(&appliance.site) || !self.may_stage(wave) {
+            let Some(name) = self.order.get(index).cloned() else { continue };
+            let Some(appliance) = plan.appliances.get(&name) else { continue };
+            if full.contains(&appliance.site) || !self.may_stage(&name, now) {
                 continue;
             }
             let of_site = self.transfers.entry(appliance.site.clone()).or_default();
@@ -172,7 +250,7 @@ impl Core {
             }
             of_site.insert(name.clone());
             self.transfers_in_all += 1;
-            begun.push((*index, name.clone()));
+            begun.push((index, name));
         }
         for (index, name) in begun {
             self.to_stage.remove(&index);
@@ -190,34 +268,91 @@ impl Core {
         }
     }
 
-    fn give_permits(&mut self, commands: &mut Vec<Command>) {
-        if self.closed().is_some() || self.run.aborted {
-            return;
-        }
-        let Some(wave) = self.current_wave() else { return };
-        if !self.run.waves_started.contains(&self.run.plan.waves[wave].name) {
-            return;
-        }
-        let mut permitted = Vec::new();
-        for index in self.ready.get(wave).into_iter().flatten() {
-            if self.occupancy.rollout_is_full(&self.run.id) {
-                break;
+    fn give_permits(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+        let started = |wave: &usize| {
+            let planned = self.run.plan.waves.get(*wave);
+            planned.is_some_and(|planned| self.run.waves_started.contains(&planned.name))
+        };
+        let current = self.current_wave().filter(started);
+        let open = self.closed().is_none() && !self.run.aborted;
+        let begun = current.filter(|wave| {
+            let name = self.run.plan.waves.get(*wave).map(|wave| wave.name.clone());
+            open && name.is_some_and(|name| {
+                !self.hook_pending(HookKind::WaveBefore, name.as_str(), commands)
+            })
+        });
+        self.tend_clusters(begun, now, commands);
+        let Some(wave) = begun else { return };
+        let plan = std::sync::Arc::clone(&self.run.plan);
+        let mut sites: BTreeMap<SiteName, usize> = BTreeMap::new();
+        let waiting: Vec<SiteName> = self
+            .ready
+            .get(wave)
+            .map(|ready| ready.sites.keys().cloned().collect())
+            .unwrap_or_default();
+        for site in waiting {
+            if let Some(closed) = self.openings.closed(&self.run, &site, now) {
+                self.wake_at(closed.until().unwrap_or(Timestamp::MAX));
+            } else {
+                sites.insert(site, 0);
             }
-            let Some(name) = self.order.get(*index) else { continue };
-            let Some(who) = membership(&self.run, name) else { continue };
-            if self.permitting.contains(name) || self.occupancy.may_go_down(&who).is_err() {
+        }
+        // The earliest of all sites that are open, one after the other.
+        while !self.occupancy.rollout_is_full(&self.run.id) {
+            let next = sites
+                .iter()
+                .filter_map(|(site, from)| {
+                    let ready = self.ready.get(wave)?.sites.get(site)?;
+                    ready.range(from..).next().map(|index| (*index, site.clone()))
+                })
+                .min();
+            let Some((index, site)) = next else { break };
+            sites.insert(site.clone(), index + 1);
+            let Some(name) = self.order.get(index).cloned() else { continue };
+            let Some(who) = membership(&self.run, &name) else { continue };
+            if self.permitting.contains(&name) {
+                continue;
+            }
+            match self.occupancy.may_go_down(&who) {
+                Err(HoldReason::SiteLimit { .. }) => {
+                    sites.remove(&site);
+                    continue;
+                }
+                Err(_) => continue,
+                Ok(()) => {}
+            }
+            if let Some(until) = self.member_waits_until(index, &plan, &name, &site, now) {
+                self.wake_at(until);
                 continue;
             }
             self.occupancy.take(&who);
-            permitted.push((*index, name.clone()));
+            self.permit(index, wave, name, commands);
         }
-        for (index, name) in permitted {
-            if let Some(ready) = self.ready.get_mut(wave) {
-                ready.remove(&index);
-            }
-            self.permitting.insert(name.clone());
-            commands.push(Command::Record(Change::Appliance(name, ApplianceChange::Permitted)));
+    }
+
+    /// Until when a member must wait for its window, if it must.
+    fn member_waits_until(
+        &mut self,
+        index: usize,
+        plan: &Plan,
+        name: &ApplianceName,
+        site: &SiteName,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if !plan.calendars.contains_key(site) {
+            return None;
         }
+        if let Some(at) = self.too_late.get(&index).filter(|at| now < **at) {
+            return Some(*at);
+        }
+        let history = &self.history;
+        let expected = || expect::appliance(plan, name, history);
+        let wait = self.openings.wait(&self.run, site, now, expected);
+        match wait {
+            Some(at) => self.too_late.insert(index, at),
+            None => self.too_late.remove(&index),
+        };
+        wait
     }
 
     fn watch_bystanders(&mut self, now: Timestamp, commands: &mut Vec<Command>) {

@@ -1,6 +1,7 @@
 //! The one loop. What steps report is journalled first; then the core hears of it; then what the
 //! core commands is carried out.
 
+mod hooks;
 mod tasks;
 mod writing;
 
@@ -22,7 +23,7 @@ use crate::core::{Core, Rest};
 use crate::limits::RequestLimits;
 use crate::logins::Logins;
 use crate::steps::{Message, Shared, TaskId};
-use crate::{Ending, Options, Question};
+use crate::{Ending, Options, Question, Snapshot};
 use tasks::Task;
 use writing::Asked;
 
@@ -138,6 +139,9 @@ impl Driver {
                 }
             }
             Message::Ended { task } => self.ended.push(task),
+            Message::Hook { point, at, change } => {
+                self.draft(at, Change::Rollout(RolloutChange::Hook { point, change }));
+            }
         }
     }
 
@@ -156,7 +160,11 @@ impl Driver {
             Question::Stop => self.stop(),
             Question::Snapshot(reply) => {
                 // The asker may be gone.
-                drop(reply.send((self.core.run().clone(), self.core.halted())));
+                drop(reply.send(Snapshot {
+                    run: self.core.run().clone(),
+                    history: self.core.history().clone(),
+                    halted: self.core.halted(),
+                }));
             }
             Question::Decide { actor, reason, decision, reply } => {
                 match self.decide(actor, reason, decision) {
@@ -261,6 +269,11 @@ fn awaits_reply(run: &Run, name: &ApplianceName) -> bool {
         ActKind::Upgrade => state.upgrade.as_ref().is_some_and(|u| u.call == CallState::Open),
         // An upload may take an hour: it is cut off and looked at next time.
         ActKind::Upload => false,
-        ActKind::StartFetch | ActKind::DeleteFetch | ActKind::DeleteSlot | ActKind::Reboot => true,
+        ActKind::StartFetch
+        | ActKind::DeleteFetch
+        | ActKind::DeleteSlot
+        | ActKind::Reboot
+        | ActKind::PowerOff
+        | ActKind::PowerOn => true,
     }
 }

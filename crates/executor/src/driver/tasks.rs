@@ -79,6 +79,7 @@ impl Driver {
                 }
                 Command::Cancel(name) => self.cancel(&name),
                 Command::Start(name, step) => self.begin(&name, step),
+                Command::Hook { point, leftover } => self.run_hook(point, leftover),
             }
         }
     }
@@ -116,6 +117,7 @@ impl Driver {
             .map(|other| other.name.clone())
             .collect();
         let partners = partners.into_iter().map(|name| (name.clone(), self.port(&name))).collect();
+        let members = self.members_of(name, step);
         self.next_task += 1;
         let task = self.next_task;
         let context = Context {
@@ -126,6 +128,7 @@ impl Driver {
             plan,
             port,
             partners,
+            members,
             shared: Arc::clone(&self.shared),
         };
         let messages = self.shared.messages.clone();
@@ -138,6 +141,19 @@ impl Driver {
         let begun = Task { name: name.clone(), handle, cancelled: false, then: None };
         self.begun.insert(task, begun);
         self.current.insert(name.clone(), task);
+    }
+
+    /// What is known of the members of its cluster, for the steps that speak for the whole.
+    fn members_of(
+        &self,
+        name: &ApplianceName,
+        step: Step,
+    ) -> std::collections::BTreeMap<ApplianceName, model::run::ApplianceRun> {
+        let run = self.core.run();
+        let cluster =
+            run.plan.cluster_of(name).filter(|_| matches!(step, Step::Roster | Step::Sync));
+        let members = cluster.into_iter().flat_map(|(_, cluster)| cluster.members());
+        members.filter_map(|name| Some((name.clone(), run.appliances.get(name)?.clone()))).collect()
     }
 
     fn port(&mut self, name: &ApplianceName) -> Arc<dyn Appliance> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use model::decision::Decision;
-use model::event::{Act, ActKind, ApplianceChange, Change, Draft, Event, RolloutChange};
+use model::event::{Act, ApplianceChange, Change, Draft, Event, RolloutChange};
 use model::hold::HoldReason;
 use tokio::sync::oneshot;
 
@@ -197,13 +197,7 @@ impl Driver {
             let Some(name) = self.begun.get(&task).map(|begun| begun.name.clone()) else {
                 continue;
             };
-            let verdict = match act.kind() {
-                ActKind::Upgrade => self.core.admit_disruption(&name),
-                ActKind::Reboot => self.core.admit_reboot(&name),
-                // Whether the journal can be written again, only writing tells.
-                _ => Ok(()),
-            };
-            match verdict {
+            match self.core.admit(&name, &act, self.now()) {
                 Ok(()) => {
                     let change = Change::Appliance(name, ApplianceChange::Intended(act));
                     let rollout = self.core.run().id.clone();

@@ -145,8 +145,8 @@ fn proves_refusal(error: &ApplianceError) -> bool {
 /// The slot still holds what was tested, nobody selected another one, and the old version runs.
 async fn look_at_itself(context: &mut Context, slot: &SlotKey) -> Done {
     let deadline = Deadline(context.monotonic() + LOOKS);
-    let info = before_call(context, deadline, questions::info()).await?;
-    let slots = before_call(context, deadline, questions::slots()).await?;
+    let info = before_call(context, STEP, deadline, questions::info()).await?;
+    let slots = before_call(context, STEP, deadline, questions::slots()).await?;
     let listed = describe_slots(&slots);
     let known = context.run.version.as_ref();
     if known.is_some_and(|known| *known != info.firmware_version) {
@@ -155,14 +155,14 @@ async fn look_at_itself(context: &mut Context, slot: &SlotKey) -> Done {
         return Err(hold(HoldReason::ChangedByOthers { detail }));
     }
     if let Some(armed) = slots.iter().find(|slot| slot.is_armed()) {
-        return Err(hold(if armed.holds(&context.plan.firmware.version) {
+        return Err(hold(if armed.holds(&context.firmware().version) {
             HoldReason::AlreadyArmed { slots: listed }
         } else {
             HoldReason::OtherFirmwareArmed { slots: listed }
         }));
     }
     let staged = slots.iter().find(|found| found.key == *slot);
-    if staged.is_some_and(|found| found.holds(&context.plan.firmware.version)) {
+    if staged.is_some_and(|found| found.holds(&context.firmware().version)) {
         return Ok(());
     }
     let detail = format!("slot {slot} was tested and no longer holds the target ({listed})");
@@ -170,8 +170,9 @@ async fn look_at_itself(context: &mut Context, slot: &SlotKey) -> Done {
 }
 
 /// A read just before the call: silence gives the permit back, the appliance is seen up first.
-async fn before_call<T>(
+pub(super) async fn before_call<T>(
     context: &mut Context,
+    step: Step,
     deadline: Deadline,
     question: questions::Question<T>,
 ) -> Done<T> {
@@ -179,10 +180,10 @@ async fn before_call<T>(
         Ok(answer) => Ok(answer),
         // Silent for two looks it is down, and is not asked for leave again until it answers.
         Err(error) if is_silence(&error) && context.run.dark => {
-            Err(set_aside(context, STEP, error.to_string()))
+            Err(set_aside(context, step, error.to_string()))
         }
         Err(error) if is_silence(&error) => Err(withdrawn(error.to_string())),
-        Err(error) => Err(refused(STEP, FailureCode::NotReady, &error)),
+        Err(error) => Err(refused(step, FailureCode::NotReady, &error)),
     }
 }
 

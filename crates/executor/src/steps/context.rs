@@ -1,17 +1,19 @@
 //! What a step has in its hands, and its line to the driver.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use model::event::{Act, ActKind, ActOutcome, ApplianceChange};
+use model::event::{Act, ActKind, ActOutcome, ApplianceChange, HookChange, HookPoint};
 use model::fleet;
 use model::hold::HoldReason;
-use model::names::ApplianceName;
+use model::names::{ApplianceName, RolloutId};
 use model::plan::Plan;
-use model::ports::{Appliance, Clock, CommandRunner};
+use model::ports::{Appliance, Clock, CommandRunner, PowerConnector};
 use model::random::Random;
+use model::rollout::Firmware;
 use model::run::ApplianceRun;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,6 +33,8 @@ pub(crate) enum Message {
     Intent { task: TaskId, act: Act, reply: oneshot::Sender<Result<(), HoldReason>> },
     /// The step has ended.
     Ended { task: TaskId },
+    /// Something happened to a hook.
+    Hook { point: HookPoint, at: Timestamp, change: HookChange },
 }
 
 /// What all steps of a rollout share.
@@ -38,7 +42,13 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
     pub(crate) commands: Arc<dyn CommandRunner>,
+    pub(crate) power: Arc<dyn PowerConnector>,
+    /// Where support bundles are put; nowhere when `None`.
+    pub(crate) bundles: Option<PathBuf>,
+    pub(crate) rollout: RolloutId,
     pub(crate) history: Arc<History>,
+    /// The host names of the last rollouts.
+    pub(crate) hostnames: BTreeMap<ApplianceName, String>,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     /// Appliances that a partner's look found silent: their own step, if one is under way, does
     /// not know, and says so as soon as they answer it.
@@ -56,6 +66,8 @@ pub(crate) struct Context {
     pub(crate) port: Arc<dyn Appliance>,
     /// The other members of its redundancy group.
     pub(crate) partners: BTreeMap<ApplianceName, Arc<dyn Appliance>>,
+    /// What is known of the members of its central cluster, itself included.
+    pub(crate) members: BTreeMap<ApplianceName, ApplianceRun>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -64,6 +76,11 @@ pub(crate) struct Context {
 pub(crate) struct Deadline(pub(crate) Duration);
 
 impl Context {
+    /// The firmware that the appliance is on its way to.
+    pub(crate) fn firmware(&self) -> &Firmware {
+        self.plan.hop(self.run.hop)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
@@ -108,7 +125,10 @@ impl Context {
     /// Asks leave for an act; when it is given, the intent is durable.
     pub(crate) async fn intend(&mut self, act: Act) -> Result<(), HoldReason> {
         while let Err(reason) = self.ask_leave(&act).await {
-            let disruptive = matches!(act.kind(), ActKind::Upgrade | ActKind::Reboot);
+            let disruptive = matches!(
+                act.kind(),
+                ActKind::Upgrade | ActKind::Reboot | ActKind::PowerOff | ActKind::PowerOn
+            );
             if disruptive || reason != HoldReason::JournalNotWritable {
                 return Err(reason);
             }

@@ -6,15 +6,23 @@
 
 mod activate;
 mod ask;
+mod bundle;
 mod checks;
 mod cleanup;
 mod context;
+mod drain;
+mod pair;
+mod power;
 mod preflight;
 mod questions;
 mod reboot;
+mod rejoin;
 mod returning;
+mod roster;
 mod sight;
+mod soak;
 mod stage;
+mod sync;
 mod test;
 mod verify;
 mod watch;
@@ -24,6 +32,7 @@ use model::failure::{ApplianceError, FailureClass};
 use model::hold::HoldReason;
 
 pub(crate) use context::{Context, Message, Shared, TaskId};
+pub(crate) use power::tame;
 
 /// Why a step ends before its end: the change that says so, already classified.
 pub(crate) type Stop = Box<ApplianceChange>;
@@ -33,16 +42,22 @@ pub(crate) type Done<T = ()> = Result<T, Stop>;
 
 /// Performs a step to its end; what ended it is recorded.
 pub(crate) async fn perform(step: Step, mut context: Context) {
-    if !matches!(step, Step::Cleanup | Step::Watch) {
+    if !step.is_beside() {
         context.record(ApplianceChange::StepStarted(step));
     }
     let done = match step {
         Step::Preflight => preflight::preflight(&mut context).await,
         Step::Stage => stage::stage(&mut context).await,
         Step::Test => test::test(&mut context).await,
+        Step::Roster => roster::roster(&mut context).await,
+        Step::Drain => drain::drain(&mut context).await,
         Step::Activate => activate::activate(&mut context).await,
         Step::Return => returning::await_return(&mut context).await,
         Step::Verify => verify::verify(&mut context).await,
+        Step::Rejoin => rejoin::rejoin(&mut context).await,
+        Step::Sync => sync::sync(&mut context).await,
+        Step::Soak => soak::soak(&mut context).await,
+        Step::Bundle => bundle::bundle(&mut context).await,
         Step::Cleanup => cleanup::cleanup(&mut context).await,
         Step::Watch => watch::watch(&mut context).await,
     };

@@ -162,11 +162,7 @@ async fn power_of(
     }
 }
 
-fn switch_of(
-    context: &Context,
-    memory: &mut PairMemory,
-    ha: &Ha,
-) -> Option<Arc<dyn PowerSwitch>> {
+fn switch_of(context: &Context, memory: &mut PairMemory, ha: &Ha) -> Option<Arc<dyn PowerSwitch>> {
     if memory.switch.is_none() {
         let target = ha.secondary_power.as_ref()?;
         memory.switch = Some(switch(context, target, PersonStep::SecondaryOff));

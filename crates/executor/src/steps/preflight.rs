@@ -1,5 +1,6 @@
 //! Reads only: who it is, what it runs, whether it can be upgraded. The answers are the baseline.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::event::{ApplianceChange, FailureCode, SkipReason, Step};
@@ -25,6 +26,8 @@ pub(super) async fn preflight(context: &mut Context) -> Done {
     let deadline = reads_deadline(context);
     let info = read(context, deadline, questions::info()).await?;
     check_identity(context, &info)?;
+    check_hostname(context, &info)?;
+    check_roles(context, &info)?;
     let target = context.plan.firmware.version.clone();
     let version = info.firmware_version.clone();
     let before = context.run.version.as_ref();
@@ -40,6 +43,8 @@ pub(super) async fn preflight(context: &mut Context) -> Done {
         context.record(ApplianceChange::UpToDate { version });
         return Ok(());
     }
+    // What it is on its way to follows from what it runs.
+    context.run.hop = context.plan.next_hop(&version);
     let offered = read(context, deadline, questions::offered()).await?;
     let slots = read(context, deadline, questions::slots()).await?;
     let jobs = if offered.fetch {
@@ -59,17 +64,27 @@ pub(super) async fn preflight(context: &mut Context) -> Done {
             format!("{}; settle that, then `retry`", faults.join("; ")),
         ));
     }
-    let firmware = &context.plan.firmware;
+    let firmware = context.firmware();
     if !(offered.fetch && firmware.fetch.is_some()) && firmware.upload.is_none() {
         let text = "this appliance's release cannot fetch firmware by URL; give the rollout `firmware.upload`";
         return Err(fail(STEP, FailureCode::FetchNotOffered, text));
     }
     if !brings_own_room(context, &slots, &jobs) {
-        room(&slots, &context.plan).map_err(|(code, text)| fail(STEP, code, text))?;
+        room(&slots, &context.plan, &context.firmware().version)
+            .map_err(|(code, text)| fail(STEP, code, text))?;
     }
     let fetch_jobs = jobs.into_iter().map(|job| job.key).collect();
-    let hostname = info.hostname;
-    let baseline = Baseline { version, hostname, offered, slots, health, fetch_jobs };
+    let node = own_node(context, deadline).await?;
+    let baseline = Baseline {
+        version,
+        hostname: info.hostname,
+        offered,
+        slots,
+        health,
+        fetch_jobs,
+        leaf: context.port.leaf(),
+        node,
+    };
     context.record(ApplianceChange::Preflighted(Box::new(baseline)));
     Ok(())
 }
@@ -152,11 +167,57 @@ fn check_identity(context: &Context, info: &Info) -> Done {
     Err(hold(HoldReason::WrongHostname { expected, found }))
 }
 
+/// Without a declared host name, one that changed since the last rollout may be another appliance.
+fn check_hostname(context: &Context, info: &Info) -> Done {
+    let before = context.shared.hostnames.get(&context.name);
+    let (None, Some(before), Some(found)) = (&context.appliance.hostname, before, &info.hostname)
+    else {
+        return Ok(());
+    };
+    let accepted = context.run.accepted_hostname.as_ref() == Some(found);
+    if accepted || before.eq_ignore_ascii_case(found) {
+        return Ok(());
+    }
+    let (before, found) = (before.clone(), found.clone());
+    Err(hold(HoldReason::HostnameChanged { before, found }))
+}
+
+/// The roles of a cluster's member decide when it goes down: they must be as declared.
+fn check_roles(context: &Context, info: &Info) -> Done {
+    let Some(member) = &context.appliance.cluster else { return Ok(()) };
+    let declared: BTreeSet<&str> = member.roles.iter().map(|role| role.name()).collect();
+    let found: BTreeSet<&str> = info.roles.iter().map(String::as_str).collect();
+    if declared == found {
+        return Ok(());
+    }
+    let list = |roles: &BTreeSet<&str>| match roles.len() {
+        0 => "no roles".to_owned(),
+        _ => roles.iter().copied().collect::<Vec<_>>().join(", "),
+    };
+    let detail =
+        format!("{} has {}, the inventory says {}", context.name, list(&found), list(&declared));
+    Err(hold(HoldReason::ClusterDiffers { cluster: member.name.clone(), detail }))
+}
+
+/// Its id as a node of its cluster, where it can say so: only central management does.
+async fn own_node(context: &mut Context, deadline: Deadline) -> Done<Option<String>> {
+    let manager = context.plan.cluster_of(&context.name).map(|(_, cluster)| &cluster.manager);
+    if manager != Some(&context.name) {
+        return Ok(None);
+    }
+    match context.try_ask(deadline, questions::cluster_status()).await {
+        Ok(nodes) => Ok(nodes.into_iter().find(|node| node.is_self).map(|node| node.key)),
+        Err(error) if is_silence(&error) => Err(set_aside(context, STEP, error.to_string())),
+        // What central management has to say is asked for again when the cluster begins.
+        Err(_) => Ok(None),
+    }
+}
+
 /// A slot that is booted next was selected by somebody else: we have made no call yet.
 fn check_armed(context: &Context, slots: &[Slot]) -> Done {
     let Some(armed) = slots.iter().find(|slot| slot.is_armed()) else { return Ok(()) };
     let listed = describe_slots(slots);
-    Err(hold(if armed.holds(&context.plan.firmware.version) {
+    Err(hold(if armed.holds(&context.firmware().version) {
         HoldReason::AlreadyArmed { slots: listed }
     } else {
         HoldReason::OtherFirmwareArmed { slots: listed }
@@ -165,7 +226,7 @@ fn check_armed(context: &Context, slots: &[Slot]) -> Done {
 
 /// A fetch that is under way, of another URL than ours, is another hand at work.
 pub(super) fn check_jobs(context: &Context, jobs: &[FetchJob]) -> Done {
-    let ours = context.plan.firmware.fetch.as_deref();
+    let ours = context.firmware().fetch.as_deref();
     let known = |job: &FetchJob| context.run.stage.jobs.iter().any(|mine| mine.key == job.key);
     let strange =
         |job: &&FetchJob| job.status.is_live() && Some(job.url.as_str()) != ours && !known(job);
@@ -190,7 +251,7 @@ fn host_and_path(url: &str) -> &str {
 
 /// Whether the target is in a slot already, or on its way into one.
 fn brings_own_room(context: &Context, slots: &[Slot], jobs: &[FetchJob]) -> bool {
-    let firmware = &context.plan.firmware;
+    let firmware = context.firmware();
     let stage = &context.run.stage;
     let usable = |slot: &Slot| {
         let ours =

@@ -154,8 +154,7 @@ async fn secondary_on(context: &mut Context, memory: &mut Memory, ha: &Ha, up: O
             overdue(context, step, Timestamp::MIN, &format!("its power cannot be read: {why}"));
         }
         (Ok(_), Some(looked), Some(switch))
-            if context.monotonic() - looked <= FRESH
-                && memory.tries.may(context.monotonic()) =>
+            if context.monotonic() - looked <= FRESH && memory.tries.may(context.monotonic()) =>
         {
             if let Err(why) = ask_on(context, &switch, &mut memory.tries).await
                 && memory.tries.is_over()

@@ -32,13 +32,18 @@ pub(super) async fn test(context: &mut Context) -> Done {
     let mut blocked = 0;
     loop {
         let found = context.ask(STEP, deadline, questions::slot(&slot)).await?;
-        if !found.holds(&context.plan.firmware.version) {
+        if !found.holds(&context.firmware().version) {
             let holds = found.content.map_or("nothing".to_owned(), |content| content.version);
             let detail = format!("slot {slot} held the target and now holds {holds}");
             return Err(hold(HoldReason::ChangedByOthers { detail }));
         }
         let question = questions::test(&slot, &unsigned(limit));
         let error = match context.try_ask(deadline, question).await {
+            // Half a pair must not be upgraded, whatever the answer's code (sps-api.md, open
+            // uncertainty 11).
+            Ok(report) if ha_check_failed(&report.summary) => {
+                return Err(fail(STEP, FailureCode::TestFailed, one_line(&report.summary)));
+            }
             Ok(report) => {
                 context.record(ApplianceChange::Tested { slot, summary: report.summary });
                 return Ok(());
@@ -55,4 +60,13 @@ pub(super) async fn test(context: &mut Context) -> Done {
         blocked += 1;
         context.sleep(BLOCKED_PAUSE.min(context.left(deadline))).await;
     }
+}
+
+/// Whether a test summary says that the pair is not whole.
+pub(super) fn ha_check_failed(summary: &str) -> bool {
+    summary.to_ascii_lowercase().contains("ha check failed")
+}
+
+fn one_line(summary: &str) -> String {
+    summary.trim().replace('\n', "; ")
 }

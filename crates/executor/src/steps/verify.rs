@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::event::{ApplianceChange, FailureCode, Step};
 
-use super::checks::{health_faults, worse_than};
+use super::checks::{compare, health_faults, worse_than};
 use super::context::Context;
 use super::{Done, fail, questions};
 use crate::pacing;
@@ -18,8 +18,8 @@ pub(super) async fn verify(context: &mut Context) -> Done {
     loop {
         let info = context.ask(STEP, deadline, questions::info()).await?;
         let version = info.firmware_version;
-        if version != context.plan.firmware.version {
-            let target = &context.plan.firmware.version;
+        if version != context.firmware().version {
+            let target = &context.firmware().version;
             let text = format!("it ran {target} after the return and now runs {version}");
             return Err(fail(STEP, FailureCode::WrongVersion, text));
         }
@@ -29,13 +29,23 @@ pub(super) async fn verify(context: &mut Context) -> Done {
             Some(baseline) => worse_than(&baseline.health, &health, &context.plan),
             None => health_faults(&health, &context.plan),
         };
+        let drained = context.run.drained.and_then(|drained| drained.sessions);
+        let before = baseline.map(|baseline| (&baseline.version, &baseline.health));
+        let checks = compare(before, (&version, &health), &context.plan);
         if faults.is_empty() {
-            let sessions_cut = baseline.and_then(|baseline| baseline.health.sessions);
-            context.record(ApplianceChange::Succeeded { version, sessions_cut });
+            let sessions_cut = drained.or_else(|| baseline.and_then(|b| b.health.sessions));
+            context.record(ApplianceChange::Checked(checks));
+            let last = context.run.hop >= context.plan.via.len();
+            context.record(match (context.appliance.ha.is_some(), last) {
+                (true, _) => ApplianceChange::Verified { version, sessions_cut },
+                (false, true) => ApplianceChange::Succeeded { version, sessions_cut },
+                (false, false) => ApplianceChange::HopDone { version, sessions_cut },
+            });
             return Ok(());
         }
         let left = context.left(deadline);
         if left.is_zero() {
+            context.record(ApplianceChange::Checked(checks));
             let text = format!("it runs {version}, but {}", faults.join("; "));
             return Err(fail(STEP, FailureCode::VerifyFailed, text));
         }
@@ -48,7 +58,7 @@ pub(super) async fn verify(context: &mut Context) -> Done {
 fn check_returned(context: &Context) -> Done {
     let returned = context.run.upgrade.as_ref().and_then(|upgrade| upgrade.returned.clone());
     match returned {
-        Some(version) if version != context.plan.firmware.version => {
+        Some(version) if version != context.firmware().version => {
             Err(super::returning::came_back_on(&version, context))
         }
         _ => Ok(()),

@@ -43,7 +43,7 @@ async fn is_up(context: &mut Context) -> Option<ApplianceChange> {
     let version = info.firmware_version;
     let up = Some(ApplianceChange::Up { version: Some(version.clone()) });
     let Some(upgrade) = context.run.upgrade.clone() else { return up };
-    if upgrade.restart_at.is_some() || version == context.plan.firmware.version {
+    if upgrade.restart_at.is_some() || version == context.firmware().version {
         return up;
     }
     let slots = context.port.slots().await.ok()?;

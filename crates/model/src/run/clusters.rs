@@ -23,6 +23,8 @@ pub struct ClusterRun {
     pub verified_at: Option<Timestamp>,
     /// Whether central management saw all members in agreement after the last one.
     pub synced: bool,
+    /// Which of the plan's hops its members go to together.
+    pub hop: usize,
     /// Whether it was gone through.
     pub finished: bool,
 }
@@ -76,6 +78,28 @@ impl Run {
         self.clusters.keys().any(|cluster| !self.half_upgraded(cluster).is_empty())
     }
 
+    /// The hop that a cluster is at: the earliest of its members that are not finished.
+    fn hop_of_cluster(&self, cluster: &ClusterName) -> usize {
+        let planned = self.plan.clusters.get(cluster);
+        let members = planned.into_iter().flat_map(|planned| planned.members());
+        let hops = members.filter_map(|name| self.appliances.get(name));
+        let hops = hops.filter(|run| !run.phase.is_terminal()).map(|run| run.hop);
+        hops.min().unwrap_or(self.plan.via.len())
+    }
+
+    /// Whether a member of a cluster is done with the hop that the cluster is at, one way or the
+    /// other.
+    #[must_use]
+    pub fn is_through(&self, name: &ApplianceName) -> bool {
+        let cluster = self.plan.cluster_of(name).and_then(|(name, _)| self.clusters.get(name));
+        let hop = cluster.map_or(usize::MAX, |cluster| cluster.hop);
+        self.appliances.get(name).is_some_and(|run| {
+            run.phase.is_upgraded()
+                || run.phase == Phase::Skipped && !run.is_down()
+                || run.hop > hop
+        })
+    }
+
     /// Whether a person has left a member of a cluster out.
     pub(super) fn is_left_out(&self, name: &ApplianceName) -> bool {
         self.appliances.get(name).is_some_and(|run| {
@@ -91,11 +115,13 @@ impl Run {
         if !self.plan.clusters.contains_key(cluster) {
             return Err(format!("there is no cluster {cluster}"));
         }
+        let hop = self.hop_of_cluster(cluster);
         let run = self.clusters.entry(cluster.clone()).or_default();
         if run.started_at.is_some() {
             return Err(format!("cluster {cluster} has its places already"));
         }
         run.started_at = Some(at);
+        run.hop = hop;
         run.synced = false;
         run.finished = false;
         Ok(())

@@ -29,7 +29,7 @@ pub(super) async fn start(
 ) -> Done<Option<JobRecord>> {
     let known: Vec<FetchKey> = jobs.iter().map(|job| job.key.clone()).collect();
     context.intend(Act::StartFetch { known: known.clone() }).await.map_err(hold)?;
-    let sha256 = context.plan.firmware.sha256.clone();
+    let sha256 = context.firmware().sha256.clone();
     match context.port.start_fetch(url, &sha256).await {
         Ok(key) => {
             let done = ActOutcome::Done { job: Some(key.clone()), slot: None };
@@ -72,7 +72,7 @@ pub(super) async fn observe(
     deadline: Deadline,
 ) -> Done<Option<JobRecord>> {
     let jobs = context.ask(step, deadline, questions::fetch_jobs()).await?;
-    let url = context.plan.firmware.fetch.clone().unwrap_or_default();
+    let url = context.firmware().fetch.clone().unwrap_or_default();
     let adopted = |key: &FetchKey| context.run.stage.jobs.iter().any(|job| job.key == *key);
     let new = |job: &&FetchJob| job.url == url && !known.contains(&job.key) && !adopted(&job.key);
     let Some(job) = jobs.iter().find(new) else {

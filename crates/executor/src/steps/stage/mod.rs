@@ -94,7 +94,7 @@ enum Source {
 
 /// Fetch where it is offered; upload never stands in for a fetch that failed.
 fn source(context: &Context, fetches: bool) -> Done<Source> {
-    let firmware = &context.plan.firmware;
+    let firmware = context.firmware();
     match (&firmware.fetch, &firmware.upload) {
         (Some(url), _) if fetches => Ok(Source::Fetch(url.clone())),
         (_, Some(image)) => Ok(Source::Upload(image.clone())),
@@ -111,7 +111,7 @@ fn ours(context: &Context, slots: &[Slot]) -> Option<(SlotKey, StagedHow)> {
     let stage = &context.run.stage;
     let holds = |key: &SlotKey| {
         let slot = slots.iter().find(|slot| slot.key == *key);
-        slot.is_some_and(|slot| slot.holds(&context.plan.firmware.version))
+        slot.is_some_and(|slot| slot.holds(&context.firmware().version))
             && !stage.bad_slots.contains(key)
     };
     let uploaded = stage.filled.clone().map(|slot| (slot, StagedHow::Uploaded));
@@ -131,7 +131,7 @@ fn job_to_follow(context: &mut Context, jobs: &[FetchJob]) -> Option<JobRecord> 
         let gone = ApplianceChange::LeftBehind { key: mine.key, why: "gone already".to_owned() };
         context.record(gone);
     }
-    let url = context.plan.firmware.fetch.as_ref()?;
+    let url = context.firmware().fetch.as_ref()?;
     let live = jobs.iter().find(|job| job.status.is_live() && job.url == *url)?;
     let key = live.key.clone();
     let known = context.run.stage.jobs.iter().find(|job| job.key == key).cloned();
@@ -149,12 +149,11 @@ async fn adoptable(
     jobs: &[FetchJob],
     deadline: Deadline,
 ) -> Done<Option<SlotKey>> {
-    if !context.plan.firmware.adopt || jobs.iter().any(|job| job.status.is_live()) {
+    if !context.firmware().adopt || jobs.iter().any(|job| job.status.is_live()) {
         return Ok(None);
     }
     let bad = &context.run.stage.bad_slots;
-    let good =
-        |slot: &&Slot| slot.holds(&context.plan.firmware.version) && !bad.contains(&slot.key);
+    let good = |slot: &&Slot| slot.holds(&context.firmware().version) && !bad.contains(&slot.key);
     let Some(first) = slots.iter().find(good).cloned() else { return Ok(None) };
     context.sleep(TWO_READS.min(context.left(deadline))).await;
     let second = context.ask(STEP, deadline, questions::slot(&first.key)).await?;
@@ -168,9 +167,9 @@ async fn adoptable(
 /// Reads the slot again and takes it, then removes the record of the fetch.
 async fn finish(context: &mut Context, slot: SlotKey, how: StagedHow, deadline: Deadline) -> Done {
     let found = context.ask(STEP, deadline, questions::slot(&slot)).await?;
-    if !found.holds(&context.plan.firmware.version) {
+    if !found.holds(&context.firmware().version) {
         let holds = describe_slots(std::slice::from_ref(&found));
-        let target = &context.plan.firmware.version;
+        let target = &context.firmware().version;
         let why =
             format!("the image should be {target}, but the slot holds another version ({holds})");
         context.record(ApplianceChange::SlotBad { slot: Some(slot), why: why.clone() });
@@ -195,7 +194,7 @@ async fn job_failed(
     {
         tracing::info!(appliance = %context.name, key = %job.key, %why, "a fetch record stays for now");
     }
-    let url = context.plan.firmware.fetch.as_deref().unwrap_or_default();
+    let url = context.firmware().fetch.as_deref().unwrap_or_default();
     match fetch::hopeless(&error, url) {
         None => Ok(()),
         Some(FailureCode::NoEmptySlot) => {
@@ -237,7 +236,7 @@ async fn pause_after(context: &Context, asked: usize, deadline: Deadline) {
 }
 
 async fn make_room(context: &mut Context, slots: &[Slot], deadline: Deadline) -> Done {
-    let delete = match room(slots, &context.plan) {
+    let delete = match room(slots, &context.plan, &context.firmware().version) {
         Ok(Room::Empty) => return Ok(()),
         Ok(Room::Delete(slot)) => slot,
         Err((code, text)) => return Err(fail(STEP, code, text)),
@@ -300,6 +299,6 @@ pub(super) async fn settle_open(context: &mut Context, step: Step, deadline: Dea
             context.outcome(ActKind::DeleteSlot, outcome, saw);
             Ok(())
         }
-        Act::Upgrade { .. } | Act::Reboot => Ok(()),
+        Act::Upgrade { .. } | Act::Reboot | Act::PowerOff { .. } | Act::PowerOn => Ok(()),
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn send(context: &mut Context, image: &Image, deadline: Deadlin
     match transfer(context, image, &sent).await {
         Ok(uploaded) => {
             let slot = uploaded.slot.key.clone();
-            if uploaded.sha256 != context.plan.firmware.sha256 {
+            if uploaded.sha256 != context.firmware().sha256 {
                 return Err(wrong_sum(context, slot, &uploaded.sha256));
             }
             let done = ActOutcome::Done { job: None, slot: Some(slot.clone()) };
@@ -95,7 +95,7 @@ fn wrong_sum(
 ) -> Box<ApplianceChange> {
     let why = format!(
         "the image that was sent has the SHA-256 {found}, the rollout says {}; slot {slot} must not be used",
-        context.plan.firmware.sha256
+        context.firmware().sha256
     );
     context.record(ApplianceChange::SlotBad { slot: Some(slot.clone()), why: why.clone() });
     let done = ActOutcome::Done { job: None, slot: Some(slot) };
@@ -106,11 +106,11 @@ fn wrong_sum(
 /// A slot with another version than the target is not the image that was meant.
 async fn check_content(context: &mut Context, named: &Slot, deadline: Deadline) -> Done {
     let slot = context.ask(STEP, deadline, questions::slot(&named.key)).await?;
-    if slot.holds(&context.plan.firmware.version) {
+    if slot.holds(&context.firmware().version) {
         return Ok(());
     }
     let holds = describe_slots(std::slice::from_ref(&slot));
-    let why = format!("the uploaded image is not {} ({holds})", context.plan.firmware.version);
+    let why = format!("the uploaded image is not {} ({holds})", context.firmware().version);
     context.record(ApplianceChange::SlotBad { slot: Some(slot.key), why: why.clone() });
     Err(fail(STEP, FailureCode::WrongImage, why))
 }
@@ -131,7 +131,7 @@ pub(super) async fn observe(
         let slots = context.ask(step, deadline, questions::slots()).await?;
         let new = |slot: &&Slot| slot.content.is_some() && !filled.contains(&slot.key);
         let listed = describe_slots(&slots);
-        let hit = slots.iter().find(|slot| new(slot) && slot.holds(&context.plan.firmware.version));
+        let hit = slots.iter().find(|slot| new(slot) && slot.holds(&context.firmware().version));
         if let Some(slot) = hit {
             let done = ActOutcome::Done { job: None, slot: Some(slot.key.clone()) };
             context.outcome(ActKind::Upload, done, format!("slot {} is new ({listed})", slot.key));

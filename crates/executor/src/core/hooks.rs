@@ -1,0 +1,77 @@
+//! Hooks: which is due, and what waits for it.
+
+use model::event::{Change, HookChange, HookPoint, RolloutChange};
+use model::names::ApplianceName;
+use model::rollout::HookKind;
+use model::run::HookState;
+
+use super::{Command, Core};
+
+impl Core {
+    /// Whether a hook is due, and so what comes after it waits. Begins it where it has not begun.
+    pub(super) fn hook_pending(
+        &mut self,
+        kind: HookKind,
+        of: &str,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        if !self.run.hook_is_due(kind, of) {
+            return false;
+        }
+        self.begin_hook(&HookPoint::new(kind, of), commands);
+        true
+    }
+
+    /// Begins a hook, or finds out what became of one over which a process of ours died. A failed
+    /// one waits for a person.
+    pub(super) fn begin_hook(&mut self, point: &HookPoint, commands: &mut Vec<Command>) {
+        if self.stopping || self.halted || self.hooking.contains(point) {
+            return;
+        }
+        match self.run.hooks.get(point).map(|record| &record.state) {
+            None => {
+                self.hooking.insert(point.clone());
+                let change = HookChange::Intended;
+                let change = RolloutChange::Hook { point: point.clone(), change };
+                commands.push(Command::Record(Change::Rollout(change)));
+            }
+            Some(HookState::Open) => {
+                self.hooking.insert(point.clone());
+                commands.push(Command::Hook { point: point.clone(), leftover: true });
+            }
+            Some(HookState::Done | HookState::Failed(_) | HookState::Unknown(_)) => {}
+        }
+    }
+
+    /// What a hook's event means for this process.
+    pub(super) fn hook_changed(
+        &mut self,
+        point: &HookPoint,
+        change: &HookChange,
+        commands: &mut Vec<Command>,
+    ) {
+        match change {
+            HookChange::Intended => {
+                self.hooking.insert(point.clone());
+                commands.push(Command::Hook { point: point.clone(), leftover: false });
+            }
+            HookChange::Started(_) => {}
+            HookChange::Done | HookChange::Failed(_) | HookChange::Unknown(_) => {
+                self.hooking.remove(point);
+            }
+        }
+    }
+
+    /// The hook after an appliance is due once its part has begun and is over.
+    pub(super) fn begin_hook_after(&mut self, name: &ApplianceName, commands: &mut Vec<Command>) {
+        if !self.run.plan.hooks.contains_key(&HookKind::After) {
+            return;
+        }
+        let Some(state) = self.run.appliances.get(name) else { return };
+        let before = HookPoint::new(HookKind::Before, name.as_str());
+        let begun = state.upgrade.is_some() || self.run.hooks.contains_key(&before);
+        if state.phase.is_terminal() && begun && !self.active.contains_key(name) {
+            self.hook_pending(HookKind::After, name.as_str(), commands);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Whether anything still goes on by itself, and what is waited for when not.
+
+use jiff::{SignedDuration, Timestamp};
+use model::event::Step;
+use model::names::ApplianceName;
+use model::run::Phase;
+
+use super::Core;
+
+/// How long an appliance that was given up and is down is still looked at before the rest of the
+/// rollout stops counting on it.
+const LAST_LOOKS: SignedDuration = SignedDuration::from_secs(30);
+
+/// Why nothing goes on by itself any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// The rollout has ended.
+    Ended,
+    /// A person is waited for.
+    Person,
+    /// Only time or other appliances can cure what is waited for.
+    Time,
+}
+
+impl Core {
+    /// What is waited for when no step that can change something is under way; `None` while
+    /// something goes on by itself. With `no_wait`, what is only watched does not count as that.
+    #[must_use]
+    pub fn at_rest(&self, now: Timestamp, no_wait: bool) -> Option<Rest> {
+        let only_time = |step: Step| no_wait && matches!(step, Step::Watch | Step::Drain);
+        let mut going = self.active.iter().filter(|(name, step)| self.goes_on(name, **step, now));
+        let watched = going.clone().any(|(_, step)| only_time(*step));
+        if going.any(|(_, step)| !only_time(*step))
+            || !self.announced.is_empty()
+            || !self.announced_clusters.is_empty()
+            || !self.permitting.is_empty()
+            || !self.hooking.is_empty()
+        {
+            return None;
+        }
+        if self.run.has_ended() {
+            return Some(Rest::Ended);
+        }
+        let comes = !self.timers.is_empty() || self.wake_at.is_some_and(|at| at < Timestamp::MAX);
+        if (watched || comes) && !self.run.aborted {
+            return Some(Rest::Time);
+        }
+        Some(Rest::Person)
+    }
+
+    /// Whether a step under way may still bring the rollout forward by itself.
+    fn goes_on(&self, name: &ApplianceName, step: Step, now: Timestamp) -> bool {
+        let Some(run) = self.run.appliances.get(name) else {
+            return self.may_come_back(name, now);
+        };
+        match step {
+            Step::Watch if run.phase.is_terminal() => {
+                let since = self.watched_since.get(name).copied().unwrap_or(now);
+                now.duration_since(since) < LAST_LOOKS
+            }
+            Step::Return | Step::Rejoin => {
+                run.phase != Phase::Attended || !self.confirmed.contains(name)
+            }
+            // It only finds out what else may go wrong.
+            Step::Soak => false,
+            // A member that stopped answering comes back, or fails when its wait is over.
+            Step::Watch
+            | Step::Preflight
+            | Step::Stage
+            | Step::Test
+            | Step::Roster
+            | Step::Drain
+            | Step::Activate
+            | Step::Verify
+            | Step::Sync
+            | Step::Bundle
+            | Step::Cleanup => true,
+        }
+    }
+
+    fn may_come_back(&self, name: &ApplianceName, now: Timestamp) -> bool {
+        let since = self.dark_since.get(name).copied().unwrap_or(now);
+        now.duration_since(since) < self.run.plan.unreachable_wait
+    }
+}
