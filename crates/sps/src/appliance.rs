@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::classify::{Kind, judge};
 use crate::client::{Call, SpsAppliance, cookie_header};
-use crate::line::{Outgoing, Payload};
+use crate::line::{At, Outgoing, Payload};
 use crate::session::Fresh;
 use crate::upload::{self, Progress};
 use crate::wire::{self, Fault, UserInfo};
@@ -46,8 +46,7 @@ impl SpsAppliance {
         let asked = self.line.asked(Kind::Read, &Method::GET, &path);
         let outgoing = Outgoing {
             method: Method::GET,
-            path: &path,
-            query: None,
+            at: At::Path(&path),
             secrets: http::HeaderMap::new(),
             payload: Payload::None,
         };
@@ -75,8 +74,7 @@ impl SpsAppliance {
         let (form, reader) = upload::form(source, &progress).map_err(local)?;
         let outgoing = Outgoing {
             method: Method::POST,
-            path: &path,
-            query: None,
+            at: At::Path(&path),
             secrets: cookie_header(&ticket),
             payload: Payload::Form(form),
         };

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::classify::{Asked, Kind};
 use crate::client::{SpsAppliance, cookie_header};
-use crate::line::{File, Outgoing, Payload};
+use crate::line::{At, File, Outgoing, Payload};
 use crate::session::{Fresh, Ticket};
 use crate::sink::Sink;
 use crate::wire::{self, Fault};
@@ -69,8 +69,7 @@ impl SpsAppliance {
         let mut sink = Sink::create(into, limit).await.map_err(local)?;
         let outgoing = Outgoing {
             method: Method::GET,
-            path,
-            query: None,
+            at: At::Path(path),
             secrets: cookie_header(ticket),
             payload: Payload::None,
         };

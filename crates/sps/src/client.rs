@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::classify::{Asked, Kind, judge};
 use crate::credentials::Credentials;
-use crate::line::{Incoming, Line, Outgoing, Payload, Shared};
+use crate::line::{At, Incoming, Line, Outgoing, Payload, Shared};
 use crate::session::{Fresh, LoggedIn, Sessions, Ticket};
 use crate::wire::{self, Fault};
 use crate::words;
@@ -32,6 +32,8 @@ pub struct SpsAppliance {
     pub(crate) line: Line,
     name: ApplianceName,
     login: Login,
+    /// What a password command sees (contract: semantics.md, "Commands").
+    env: Vec<(String, String)>,
     gate: Arc<dyn LoginGate>,
     credentials: Credentials,
     sessions: Sessions,
@@ -70,6 +72,11 @@ impl SpsAppliance {
             line: Line::new(Arc::clone(shared), appliance, throttle),
             name: appliance.name.clone(),
             login: appliance.endpoint.login.clone(),
+            env: vec![
+                ("SPSFLEET_APPLIANCE".to_owned(), appliance.name.to_string()),
+                ("SPSFLEET_ADDRESS".to_owned(), appliance.endpoint.address.clone()),
+                ("SPSFLEET_SITE".to_owned(), appliance.site.to_string()),
+            ],
             gate,
             credentials,
             sessions: Sessions::new(Arc::clone(&shared.clock)),
@@ -99,8 +106,7 @@ impl SpsAppliance {
         let once = async |ticket: &Ticket| {
             let outgoing = Outgoing {
                 method: call.method.clone(),
-                path: call.path,
-                query: None,
+                at: At::Path(call.path),
                 secrets: cookie_header(ticket),
                 payload: call.json.clone().map_or(Payload::None, Payload::Json),
             };
@@ -233,7 +239,7 @@ impl SpsAppliance {
                 words::tame(username, 80)
             )));
         }
-        let password = self.credentials.read(&self.login.password).await;
+        let password = self.credentials.read(&self.login.password, &self.env).await;
         let password = password.map_err(|error| unavailable(Chain(&error).to_string()))?;
         let secret = password.expose_secret();
         let credential = self.login.id();
@@ -247,8 +253,10 @@ impl SpsAppliance {
         let header = Zeroizing::new(format!("Basic {}", *token));
         let outgoing = Outgoing {
             method: Method::GET,
-            path: &path,
-            query: self.login.method.as_deref().map(|method| ("login_method", method)),
+            at: match self.login.method.as_deref() {
+                Some(method) => At::Query(&path, "login_method", method),
+                None => At::Path(&path),
+            },
             secrets: sensitive(AUTHORIZATION, &header),
             payload: Payload::None,
         };
@@ -297,7 +305,7 @@ pub(crate) fn cookie_header(ticket: &Ticket) -> HeaderMap {
     sensitive(COOKIE, &text)
 }
 
-fn sensitive(name: HeaderName, text: &str) -> HeaderMap {
+pub(crate) fn sensitive(name: HeaderName, text: &str) -> HeaderMap {
     // Base64 and the cookie's checked characters always make a header value.
     let value = HeaderValue::from_str(text).ok().map(|mut value| {
         value.set_sensitive(true);
@@ -307,7 +315,7 @@ fn sensitive(name: HeaderName, text: &str) -> HeaderMap {
 }
 
 /// An appliance may repeat what it was sent; its words are shown, our secrets are not.
-fn scrub(error: &mut ApplianceError, secrets: &[&str]) {
+pub(crate) fn scrub(error: &mut ApplianceError, secrets: &[&str]) {
     error.detail = words::scrub(&error.detail, secrets);
     error.error_type = error.error_type.as_deref().map(|text| words::scrub(text, secrets));
     error.test_summary = error.test_summary.as_deref().map(|text| words::scrub(text, secrets));

@@ -142,13 +142,14 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// The password, anew each time.
+    /// The password, anew each time. A command sees `env` besides `PATH`.
     pub(crate) async fn read(
         &self,
         source: &PasswordSource,
+        env: &[(String, String)],
     ) -> Result<SecretString, CredentialError> {
         if let PasswordSource::Command(words) = source {
-            return self.run(source, words).await;
+            return self.run(source, words, env).await;
         }
         let (asked, directory) = (source.clone(), self.directory.clone());
         let reading = tokio::task::spawn_blocking(move || read_now(&asked, directory.as_deref()));
@@ -164,9 +165,10 @@ impl Credentials {
         &self,
         source: &PasswordSource,
         words: &[String],
+        env: &[(String, String)],
     ) -> Result<SecretString, CredentialError> {
         let program = words.first().cloned().unwrap_or_default();
-        let command = Command { words: words.to_vec(), env: Vec::new(), limit: COMMAND_LIMIT };
+        let command = Command { words: words.to_vec(), env: env.to_vec(), limit: COMMAND_LIMIT };
         let output = self.runner.run(&command, Box::new(|_| {})).await;
         let output = output.map_err(CredentialError::Command)?;
         let stdout = Zeroizing::new(output.stdout);

@@ -4,6 +4,8 @@
 //! only to a proven identity, and every failure classified by what the caller may do next
 //! ([`model::failure::FailureClass`]). Nothing that changes an appliance is ever sent twice.
 //!
+//! [`redfish::RedfishConnector`] implements [`model::ports::PowerConnector`] by the same means.
+//!
 //! - `connector`, `client`, `appliance`, `bundle`: clients, calls of a logged-in caller, endpoints.
 //! - `line`, `clients`, `trust`: one exchange, the HTTP clients, who answers.
 //! - `session`, `credentials`: one login at a time, passwords read when needed.
@@ -20,6 +22,7 @@ mod credentials;
 mod date;
 mod line;
 mod options;
+pub mod redfish;
 mod session;
 mod sink;
 mod transport;

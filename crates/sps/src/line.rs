@@ -52,13 +52,16 @@ pub(crate) struct Line {
     name: ApplianceName,
     /// For messages.
     host: String,
-    base: Result<(Url, ServerName<'static>), String>,
+    base: Result<Base, String>,
     trust: Trust,
     lane: Mutex<Option<Arc<Lane>>>,
     skew_told: AtomicBool,
     /// The certificate of the connection over which the last answer came.
     leaf: Mutex<Option<Sha256Hex>>,
 }
+
+/// Where a service begins, and the name that its certificate is checked for.
+pub(crate) type Base = (Url, ServerName<'static>);
 
 /// The body of a request.
 pub(crate) enum Payload {
@@ -67,12 +70,20 @@ pub(crate) enum Payload {
     Form(reqwest::multipart::Form),
 }
 
+/// Where a request goes.
+pub(crate) enum At<'a> {
+    /// To these parts of a path behind the base.
+    Path(&'a [&'a str]),
+    /// The same with one parameter.
+    Query(&'a [&'a str], &'static str, &'a str),
+    /// To a URL that was checked to be of the same service.
+    Url(Url),
+}
+
 /// A request as it goes out.
 pub(crate) struct Outgoing<'a> {
     pub(crate) method: Method,
-    /// Without query.
-    pub(crate) path: &'a [&'a str],
-    pub(crate) query: Option<(&'static str, &'a str)>,
+    pub(crate) at: At<'a>,
     /// `Authorization` or `Cookie`.
     pub(crate) secrets: HeaderMap,
     pub(crate) payload: Payload,
@@ -101,17 +112,35 @@ impl Line {
     ) -> Self {
         let endpoint = &appliance.endpoint;
         let host = endpoint.authority();
+        let base = base(&host);
+        Self::to(shared, base, host, &endpoint.trust, &appliance.name, throttle)
+    }
+
+    /// The way to a service of this base URL, whose `host` is for messages.
+    pub(crate) fn to(
+        shared: Arc<Shared>,
+        base: Result<Base, String>,
+        host: String,
+        trust: &Trust,
+        name: &ApplianceName,
+        throttle: Arc<dyn Throttle>,
+    ) -> Self {
         Self {
-            base: base(&host),
+            base,
             shared,
             throttle,
-            name: appliance.name.clone(),
+            name: name.clone(),
             host,
-            trust: endpoint.trust.clone(),
+            trust: trust.clone(),
             lane: Mutex::default(),
             skew_told: AtomicBool::new(false),
             leaf: Mutex::default(),
         }
+    }
+
+    /// Says nothing of clocks that differ.
+    pub(crate) fn whatever_time(self) -> Self {
+        Self { skew_told: AtomicBool::new(true), ..self }
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -264,7 +293,12 @@ impl Line {
     ) -> Result<(reqwest::Client, reqwest::Request), ApplianceError> {
         let local = |text: String| asked.fail(FailureClass::Local, text);
         let (base, _) = self.base.as_ref().map_err(|text| local(text.clone()))?;
-        let url = locate(base, outgoing.path, outgoing.query).map_err(local)?;
+        let url = match outgoing.at {
+            At::Path(path) => locate(base, path, None),
+            At::Query(path, name, value) => locate(base, path, Some((name, value))),
+            At::Url(url) => Ok(url),
+        };
+        let url = url.map_err(local)?;
         let client = if asked.kind.changes() { &lane.fresh } else { &lane.kept };
         let has_body = !matches!(outgoing.payload, Payload::None);
         let mut builder = client.request(outgoing.method.clone(), url).headers(outgoing.secrets);
@@ -380,17 +414,22 @@ fn too_large(kind: Kind) -> FailureClass {
     if kind.changes() { FailureClass::OutcomeUnknown } else { FailureClass::NotAnApi }
 }
 
-/// The URL of the API and the name that the certificate is checked for.
-fn base(authority: &str) -> Result<(Url, ServerName<'static>), String> {
+/// The URL of the API.
+fn base(authority: &str) -> Result<Base, String> {
     let bad = || format!("`{}` is not an address", words::tame(authority, 80));
     let url = Url::parse(&format!("https://{authority}/")).map_err(|_| bad())?;
     if !url.username().is_empty() || url.password().is_some() || url.path() != "/" {
         return Err(bad());
     }
+    let name = server_name(&url).ok_or_else(bad)?;
+    Ok((url, name))
+}
+
+/// The name that a certificate is checked for.
+pub(crate) fn server_name(url: &Url) -> Option<ServerName<'static>> {
     let host = url.host_str().unwrap_or_default();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| bad())?;
-    Ok((url, name))
+    ServerName::try_from(host.to_owned()).ok()
 }
 
 fn locate(base: &Url, path: &[&str], query: Option<(&'static str, &str)>) -> Result<Url, String> {
@@ -401,7 +440,7 @@ fn locate(base: &Url, path: &[&str], query: Option<(&'static str, &str)>) -> Res
         return Err(format!("`{}` cannot stand in a path", words::tame(part, 80)));
     }
     if let Ok(mut parts) = url.path_segments_mut() {
-        parts.clear().extend(path);
+        parts.pop_if_empty().extend(path);
     }
     if let Some((name, value)) = query {
         url.query_pairs_mut().append_pair(name, value);
