@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use model::fleet as inventory;
 use model::names::ApplianceName;
-use model::ports::{Clock, Connector};
+use model::ports::{Clock, Connector, PowerConnector};
 use model::random::Random;
 use tokio_util::task::TaskTracker;
 
@@ -14,7 +14,7 @@ use crate::clock::TokioClock;
 use crate::faults::FaultPlan;
 use crate::images::{Images, SimImage};
 use crate::ledger::Ledger;
-use crate::port::{ClientSettings, InProcess};
+use crate::port::{ClientSettings, InProcess, SimPower};
 use crate::sample;
 use crate::spec::ApplianceSpec;
 
@@ -96,6 +96,13 @@ impl SimFleet {
     #[must_use]
     pub fn connector_with(self: &Arc<Self>, settings: ClientSettings) -> Arc<dyn Connector> {
         Arc::new(InProcess::new(Arc::clone(self), settings))
+    }
+
+    /// In-process power switches of the appliances' nodes; [`crate::sample::redfish`] says how they
+    /// are named.
+    #[must_use]
+    pub fn power(self: &Arc<Self>) -> Arc<dyn PowerConnector> {
+        Arc::new(SimPower::new(Arc::clone(self), ClientSettings::default()))
     }
 
     /// Inventory entries for all appliances, as a fleet file without surroundings would give

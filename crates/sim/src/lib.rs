@@ -47,19 +47,25 @@ mod fleet;
 mod https;
 mod images;
 pub mod ledger;
+mod pair;
 mod port;
+mod power;
 pub mod sample;
 mod spec;
 
-pub use appliance::{Phase, SimAppliance};
+pub use appliance::{PairView, Phase, SimAppliance};
 pub use clock::TokioClock;
 pub use faults::{
-    AdminAct, Behaviour, BehaviourRule, CertificateWhen, Fault, FaultPlan, FaultRule, When,
+    AdminAct, Behaviour, BehaviourRule, CertificateWhen, Fault, FaultPlan, FaultRule, Illness, When,
 };
 pub use fleet::{SimFleet, SimFleetBuilder};
 pub use https::images::{ImageServer, ImageShelf};
 pub use https::{SimError, SimServer};
 pub use images::{IMAGE_HEADER, Images, SimImage, version_in_header};
-pub use ledger::{CallRecord, ChangedBy, Entry, Ledger, Life, LoginRecord, RestartBy, What};
-pub use port::{ClientSettings, InProcess};
+pub use ledger::{
+    CallRecord, ChangedBy, Entry, Ledger, Life, LoginRecord, Node, PowerAct, PowerRecord, RestartBy,
+    What,
+};
+pub use pair::PairSpec;
+pub use port::{ClientSettings, InProcess, SimPower};
 pub use spec::{ApplianceSpec, BootPage, HealthSpec, Quirks, Timings, UpgradeMode};

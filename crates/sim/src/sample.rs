@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use model::fleet::{Appliance, Endpoint, Login, PasswordSource, Reboot, Trust, UpgradeCall};
+use model::fleet::{
+    Appliance, Endpoint, Ha, HaMode, Login, PasswordSource, PowerTarget, Reboot, Redfish, Trust,
+    UpgradeCall,
+};
 use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
 use model::rollout::{
     Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
 };
+use crate::ledger::Node;
 use model::{ApplianceName, FirmwareVersion, RolloutName, Sha256Hex, SiteName, WaveName};
 
 /// A single appliance at the site `default`, reached by its name.
@@ -39,6 +43,45 @@ pub fn appliance(name: &ApplianceName) -> Appliance {
         upgrade_call: UpgradeCall::Detect,
         reboot: Reboot::Operator,
     }
+}
+
+/// The Redfish target of a node, as [`crate::SimFleet::power`] understands it: the system is `NAME-a` for
+/// the primary (or the only node) of NAME and `NAME-b` for the secondary.
+#[must_use]
+pub fn redfish(name: &ApplianceName, node: Node) -> Redfish {
+    let system = crate::power::system(name, node);
+    Redfish {
+        url: format!("https://{system}.bmc.sim.invalid"),
+        system,
+        login: Login {
+            username: "fleet".to_owned(),
+            method: None,
+            password: PasswordSource::Credential("bmc-password".to_owned()),
+        },
+        trust: Trust::System,
+    }
+}
+
+/// An HA pair. With [`HaMode::Automatic`] and [`UpgradeCall::Arms`] both nodes have Redfish targets
+/// of [`redfish`] and 10 minutes of `peer_sync`; an attended pair has no power switch.
+#[must_use]
+pub fn pair(name: &ApplianceName, mode: HaMode, upgrade_call: UpgradeCall) -> Appliance {
+    let automatic = mode == HaMode::Automatic;
+    let switched = automatic && upgrade_call != UpgradeCall::Reboots;
+    let mut entry = appliance(name);
+    entry.upgrade_call = upgrade_call;
+    entry.ha = Some(Ha {
+        mode,
+        peer_sync: switched.then(|| SignedDuration::from_mins(10)),
+        secondary_check: None,
+        secondary_power: switched.then(|| PowerTarget::Redfish(redfish(name, Node::Secondary))),
+        force_off_after: None,
+        reboots_both: automatic && upgrade_call == UpgradeCall::Reboots,
+    });
+    if switched {
+        entry.reboot = Reboot::Redfish(redfish(name, Node::Primary));
+    }
+    entry
 }
 
 /// One wave of a plan.

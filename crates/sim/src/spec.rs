@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use model::names::{ApplianceName, SiteName};
 
+use crate::pair::PairSpec;
+
 /// One appliance to simulate.
 #[derive(Debug, Clone)]
 pub struct ApplianceSpec {
@@ -34,12 +36,17 @@ pub struct ApplianceSpec {
     pub certificate: Option<String>,
     /// What `POST /api/firmware/upgrade` does here.
     pub upgrade_call: UpgradeMode,
-    /// Whether two nodes stand behind the address; shows in test summaries.
+    /// Whether two nodes stand behind the address.
     pub ha: bool,
+    /// How they are, when there are two.
+    pub pair: PairSpec,
     /// Its roles as `/api/info` writes them; empty outside a central cluster.
     pub roles: Vec<String>,
     /// The central cluster whose status it answers with when its roles say central-management.
     pub cluster: Option<String>,
+    /// How long central management says `pending` of it after it came up (how long is not
+    /// documented: sps-api.md, section 6); for ever when `None`.
+    pub cluster_sync: Option<Duration>,
     /// How long things take.
     pub timings: Timings,
     /// How the undocumented things are.
@@ -66,8 +73,10 @@ impl ApplianceSpec {
             certificate: None,
             upgrade_call: UpgradeMode::Reboots,
             ha: false,
+            pair: PairSpec::default(),
             roles: Vec::new(),
             cluster: None,
+            cluster_sync: Some(Duration::from_secs(30)),
             timings: Timings::default(),
             quirks: Quirks::default(),
             health: HealthSpec::default(),
@@ -122,6 +131,14 @@ impl Default for Timings {
     }
 }
 
+/// A duration at so many times the speed; a speed that is not above 0 changes nothing.
+pub(crate) fn shorter(duration: Duration, speed: f64) -> Duration {
+    if !speed.is_finite() || speed <= 0.0 {
+        return duration;
+    }
+    Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(duration)
+}
+
 impl Timings {
     /// Everything `speed` times as fast. A speed that is not above 0 changes nothing.
     #[must_use]
@@ -129,9 +146,7 @@ impl Timings {
         if !speed.is_finite() || speed <= 0.0 {
             return self.clone();
         }
-        let shorter = |duration: Duration| {
-            Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(duration)
-        };
+        let shorter = |duration| shorter(duration, speed);
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -202,6 +217,8 @@ pub struct Quirks {
     /// Whether bodies without `Content-Length` are taken (section 2 speaks of bodies that are
     /// empty; the strict reading is the default).
     pub takes_chunked_bodies: bool,
+    /// HTTP status with which the power service accepts an act; Redfish allows 200, 202, 204.
+    pub power_accepted: u16,
     /// What API paths answer while the boot page is shown.
     pub boot_page: BootPage,
     /// Whether the newer shape of `user_info` (7.4 and later) is answered; `None`: by version.
@@ -231,6 +248,7 @@ impl Default for Quirks {
             test_failed_status: 400,
             cancelled_word: "canceled",
             takes_chunked_bodies: false,
+            power_accepted: 204,
             boot_page: BootPage::default(),
             new_user_info: None,
             x_token: None,

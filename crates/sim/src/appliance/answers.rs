@@ -59,7 +59,12 @@ impl State {
             | Call::FetchJobs
             | Call::FetchJob(_)
             | Call::DeleteFetch(_) => self.fetch_call(shared, now, call, record)?,
-            Call::Health => Reply::Health { spec: self.spec.health.clone(), ha_other: 0 },
+            Call::Health => {
+                // Files of the other node can only be counted while it is there (inferred:
+                // sps-api.md, section 5 names the field as evidence of a pair).
+                let ha_other = self.is_whole().then_some(0);
+                Reply::Health { spec: self.spec.health.clone(), ha_other }
+            }
             Call::Transaction => Reply::Transaction,
             Call::WebInterface => {
                 Reply::WebInterface { minutes: self.spec.quirks.session_idle.as_secs() / 60 }

@@ -150,12 +150,16 @@ pub(crate) enum Reply {
     Uploaded { slot: Slot, empty: usize },
     Tested { slot: SlotKey, summary: String },
     Upgraded { slot: SlotKey, summary: String },
-    Health { spec: HealthSpec, ha_other: u64 },
+    Health { spec: HealthSpec, ha_other: Option<u64> },
     Cluster(Vec<ClusterNode>),
     Transaction,
     WebInterface { minutes: u64 },
     Bundle { key: String, finished: bool },
     BundleContent(bytes::Bytes),
+    /// Whether a node has power.
+    Power(model::ports::PowerState),
+    /// A power act was accepted.
+    PowerTaken,
 }
 
 /// What `/api/info` says.

@@ -47,7 +47,7 @@ pub(crate) enum Pace {
     CutAfter { bytes: usize },
 }
 
-fn unsigned(duration: jiff::SignedDuration) -> Duration {
+pub(super) fn unsigned(duration: jiff::SignedDuration) -> Duration {
     Duration::try_from(duration).unwrap_or_default()
 }
 
@@ -193,7 +193,7 @@ impl State {
     }
 }
 
-fn answer_of(fault: Fault) -> Heard {
+pub(super) fn answer_of(fault: Fault) -> Heard {
     match fault {
         Fault::Status { code, r#type, message, retry_after, .. } => {
             Heard::Status { code, kind: r#type, message, retry_after }

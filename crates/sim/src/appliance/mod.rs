@@ -2,12 +2,16 @@
 
 mod answers;
 mod calls;
+mod cluster;
 mod exchange;
 mod jobs;
 mod logins;
 mod moods;
+mod pair;
+mod power;
 mod serve;
 mod state;
+mod timed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +39,19 @@ pub struct SimAppliance {
     shared: Arc<Shared>,
     state: Mutex<State>,
     changed: tokio::sync::Notify,
+}
+
+/// How an HA pair is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairView {
+    /// Whether the secondary has power.
+    pub secondary_has_power: bool,
+    /// The firmware that the secondary boots.
+    pub secondary_holds: String,
+    /// Whether both nodes are together.
+    pub whole: bool,
+    /// Whether they will not come together any more.
+    pub broken: bool,
 }
 
 impl SimAppliance {
@@ -109,14 +126,36 @@ impl SimAppliance {
         self.act(|state, shared, now| state.restart(shared, now, RestartBy::Operator));
     }
 
-    /// Takes its power away at once.
+    /// Takes its power away at once (of a pair: the primary's).
     pub fn power_off(&self) {
-        self.act(|state, shared, now| state.power_off(shared, now));
+        self.act(|state, shared, now| state.power_off(shared, now, RestartBy::Power));
     }
 
     /// Gives its power back; it boots.
     pub fn power_on(&self) {
         self.act(|state, shared, now| state.power_on(shared, now));
+    }
+
+    /// Shuts the secondary of a pair down, as a person does on its web page.
+    pub fn secondary_off(&self) {
+        self.act(|state, shared, now| state.secondary_off(shared, now, false));
+    }
+
+    /// Gives the secondary power, as a person does.
+    pub fn secondary_on(&self) {
+        self.act(|state, shared, now| state.secondary_on(shared, now));
+    }
+
+    /// How the pair is; `None` for a single appliance.
+    #[must_use]
+    pub fn pair(&self) -> Option<PairView> {
+        let (_, state) = self.now();
+        state.pair.as_ref().map(|pair| PairView {
+            secondary_has_power: pair.has_power(),
+            secondary_holds: pair.holds().to_owned(),
+            whole: pair.is_whole(),
+            broken: pair.is_broken(),
+        })
     }
 
     /// Lets another administrator do something now.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::jobs::BROKEN;
-use crate::faults::{AdminAct, Behaviour, CertificateWhen, FaultPlan, Pattern, When};
-use crate::spec::{ApplianceSpec, UpgradeMode};
+use crate::faults::{AdminAct, Behaviour, CertificateWhen, FaultPlan, Illness, Pattern, When};
+use crate::ledger::PowerAct;
+use crate::spec::{ApplianceSpec, HealthSpec, UpgradeMode};
 
 /// What is left of an appliance's behaviours.
 #[derive(Debug, Default)]
@@ -24,9 +25,27 @@ pub(super) struct Moods {
     pub(super) certificate: Option<CertificateWhen>,
     pub(super) corrupted_after_reboot: bool,
     pub(super) slower_boot: Duration,
+    pub(super) slower_shutdown: Duration,
+    /// Power acts that are accepted and not done: which (`None` is any), and how many.
+    power_ignored: Vec<(Option<PowerAct>, u32)>,
+    /// What befalls it so long after an upgrade, and for how long.
+    illnesses: Vec<(Duration, Option<Duration>, Illness)>,
+    pub(super) cluster: ClusterMood,
     pub(super) after_call: Vec<(Pattern, AdminAct)>,
     pub(super) after_fetch: Vec<AdminAct>,
     pub(super) timed: Vec<(Duration, Timed)>,
+}
+
+/// How central management sees it.
+#[derive(Debug, Default)]
+pub(super) struct ClusterMood {
+    pub(super) missing: bool,
+    /// Not seen at all; `Some(true)`: only once it has restarted.
+    pub(super) unseen: Option<bool>,
+    /// Warnings; those with `true` only once it has restarted.
+    pub(super) warnings: Vec<(String, bool)>,
+    /// Nodes of the cluster that nobody knows of, by their fully qualified names.
+    pub(super) strangers: Vec<String>,
 }
 
 /// What happens at a fixed time.
@@ -35,6 +54,9 @@ pub(super) enum Timed {
     PowerOff,
     PowerOn,
     Admin(AdminAct),
+    Sessions(u64),
+    Ill(Illness, Option<Duration>),
+    Well(Box<HealthSpec>),
 }
 
 /// Counts down; whether there was one left.
@@ -105,10 +127,53 @@ impl Moods {
             Behaviour::DiskUsed { percent } => spec.health.disk = percent,
             Behaviour::CorruptedAfterReboot {} => self.corrupted_after_reboot = true,
             Behaviour::SlowBoot { by } => self.slower_boot += unsigned(by),
+            Behaviour::Sessions { open, from, until } => {
+                self.at(unsigned(from), Timed::Sessions(open));
+                if let Some(until) = until {
+                    self.at(unsigned(until), Timed::Sessions(0));
+                }
+            }
+            Behaviour::FallsIll { after, r#for, with } => {
+                self.illnesses.push((unsigned(after), r#for.map(unsigned), with));
+            }
+            other => self.add_plural(other, spec),
         }
     }
 
-    fn at(&mut self, at: Duration, what: Timed) {
+    /// Those of pairs and clusters.
+    fn add_plural(&mut self, behaviour: Behaviour, spec: &mut ApplianceSpec) {
+        match behaviour {
+            Behaviour::SlowShutdown { by } => self.slower_shutdown += unsigned(by),
+            Behaviour::PowerIgnored { act, times } => self.power_ignored.push((act, times)),
+            Behaviour::SecondaryOff {} => spec.pair.starts_off = true,
+            Behaviour::SwitchIsPrimary {} => spec.pair.switch_is_primary = true,
+            Behaviour::PeerSyncStuck {} => spec.pair.peer_sync = None,
+            Behaviour::ClusterPending {} => spec.cluster_sync = None,
+            Behaviour::ClusterUnseen { after_restart } => self.cluster.unseen = Some(after_restart),
+            Behaviour::ClusterMissing {} => self.cluster.missing = true,
+            Behaviour::ClusterStranger { fqdn } => self.cluster.strangers.push(fqdn),
+            Behaviour::ClusterWarning { message, after_restart } => {
+                self.cluster.warnings.push((message, after_restart));
+            }
+            Behaviour::Roles { roles } => spec.roles = roles,
+            _ => {}
+        }
+    }
+
+    pub(super) fn take_power_ignored(&mut self, act: PowerAct) -> bool {
+        self.power_ignored
+            .iter_mut()
+            .any(|(wanted, left)| wanted.is_none_or(|wanted| wanted == act) && take(left))
+    }
+
+    /// An upgrade is through: what was to befall it afterwards takes its time.
+    pub(super) fn fall_ill(&mut self, now: Duration) {
+        for (after, lasts, illness) in std::mem::take(&mut self.illnesses) {
+            self.at(now + after, Timed::Ill(illness, lasts));
+        }
+    }
+
+    pub(super) fn at(&mut self, at: Duration, what: Timed) {
         self.timed.push((at, what));
         self.timed.sort_by_key(|(at, _)| *at);
     }

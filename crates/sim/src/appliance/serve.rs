@@ -1,16 +1,15 @@
 //! What each call does (sps-api.md, sections 1 to 6).
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::digest::Sha256Hex;
 use model::names::SlotKey;
-use model::observed::ClusterNode;
 
 use super::calls::{Call, Message, Received, Refusal, Reply};
 use super::exchange::Visit;
-use super::logins::{NoLogin, uuid};
-use super::state::{Phase, State};
+use super::logins::NoLogin;
+use super::state::State;
 use super::{Shared, SimAppliance};
 use crate::ledger::{CallRecord, LoginRecord, RestartBy};
 
@@ -187,37 +186,6 @@ impl SimAppliance {
             Some(Ok(Reply::Uploaded { slot, empty }))
         })
     }
-
-    fn cluster_status(&self) -> Result<Reply, Refusal> {
-        let spec = self.spec();
-        let central = spec.roles.iter().any(|role| role == "central-management");
-        let Some(cluster) = spec.cluster.filter(|_| central) else {
-            let why = "This node does not manage a cluster";
-            return Err(Refusal::plain(404, "NotFound", why));
-        };
-        let members: Vec<Arc<Self>> = {
-            let clusters = self.shared.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-            clusters.get(&cluster).into_iter().flatten().filter_map(Weak::upgrade).collect()
-        };
-        let seen = self.shared.clock.now().to_string();
-        let node = |member: &Arc<Self>| ClusterNode {
-            key: node_key(member.name.as_str()),
-            fqdn: Some(member.spec().hostname),
-            last_seen: Some(seen.clone()),
-            healthy: member.phase() == Phase::Up,
-            sync_status: Some("n/a".to_owned()),
-            warnings: Vec::new(),
-            is_self: member.name == self.name,
-        };
-        Ok(Reply::Cluster(members.iter().map(node).collect()))
-    }
-}
-
-/// A stable identifier of a cluster node.
-fn node_key(name: &str) -> String {
-    let sum = Sha256Hex::of(name.as_bytes());
-    let seed = u64::from_str_radix(&sum.as_str()[..16], 16).unwrap_or_default();
-    uuid(&model::random::Random::seeded(seed))
 }
 
 impl State {
@@ -267,6 +235,16 @@ impl State {
                 kind: "FirmwareTestFailed",
                 message: "The firmware test failed".into(),
                 details: super::Details::Test { exit_code: 1, summary },
+            }),
+            // A pair that is not whole fails here (sps-api.md, section 3, "Test").
+            None if !self.is_whole() => Err(Refusal {
+                status: quirks.test_failed_status,
+                kind: "FirmwareTestFailed",
+                message: "The firmware test failed".into(),
+                details: super::Details::Test {
+                    exit_code: 1,
+                    summary: "HA check started\nHA check failed".to_owned(),
+                },
             }),
             None if self.spec.ha => Ok("HA check started\nHA check finished".to_owned()),
             None => Ok("Upgrade policy check started\nUpgrade policy check finished".to_owned()),

@@ -14,8 +14,9 @@ use tokio_util::task::TaskTracker;
 use super::SimAppliance;
 use super::jobs::{Job, Order};
 use super::logins::{Guard, Sessions};
-use super::moods::{Moods, Timed};
-use crate::faults::{ActiveFaults, AdminAct, FaultPlan};
+use super::moods::Moods;
+use super::pair::Pair;
+use crate::faults::{ActiveFaults, FaultPlan};
 use crate::images::Images;
 use crate::ledger::{ChangedBy, Ledger, Life, RestartBy};
 use crate::spec::{ApplianceSpec, UpgradeMode};
@@ -57,8 +58,18 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 enum Step {
     Down,
+    /// Connections are refused, and there is no power any more.
+    Off,
     BootPage,
     Up(UpAs),
+}
+
+/// Where the next change comes from; of several at one moment the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Life,
+    Mood,
+    Pair,
 }
 
 #[derive(Debug, Clone)]
@@ -73,12 +84,19 @@ enum UpAs {
 pub(crate) struct State {
     pub(super) spec: ApplianceSpec,
     pub(super) phase: Phase,
+    /// Somebody took its power and has not given it back.
+    pub(super) unpowered: bool,
+    /// Who asked for the restart that is under way, or was the last.
+    pub(super) restart_by: RestartBy,
+    /// Since when it is up, or was up last: from, and until when it went down.
+    pub(super) up: (Option<Duration>, Option<Duration>),
+    pub(super) pair: Option<Pair>,
     /// Grows whenever the appliance goes down: what began before does not end well.
     pub(super) epoch: u64,
     plan: VecDeque<(Duration, Step)>,
     pub(super) running: String,
     pub(super) armed: Option<usize>,
-    last_filled: Option<usize>,
+    pub(super) last_filled: Option<usize>,
     pub(super) jobs: Vec<Job>,
     pub(super) jobs_free_at: Duration,
     pub(super) orders: Vec<Order>,
@@ -97,8 +115,12 @@ impl State {
         Self {
             faults: ActiveFaults::of(plan, spec.name.as_str()),
             moods,
+            pair: Pair::of(&spec, &running),
             running,
             phase: Phase::Up,
+            unpowered: false,
+            restart_by: RestartBy::Power,
+            up: (None, None),
             epoch: 0,
             plan: VecDeque::new(),
             armed: None,
@@ -121,25 +143,19 @@ impl State {
     /// Lets everything happen that happens by the clock until `now`.
     pub(super) fn advance(&mut self, shared: &Shared, now: Duration) {
         loop {
-            let step = self.plan.front().map(|(at, _)| *at);
-            let timed = self.moods.timed.first().map(|(at, _)| *at);
-            match (step, timed) {
-                (Some(at), timed) if at <= now && timed.is_none_or(|timed| at <= timed) => {
-                    self.advance_jobs(shared, at);
+            let Some((at, source)) = self.next_source().filter(|(at, _)| *at <= now) else { break };
+            self.advance_jobs(shared, at);
+            match source {
+                Source::Life => {
                     if let Some((_, step)) = self.plan.pop_front() {
                         self.take_step(shared, at, step);
                     }
                 }
-                (_, Some(at)) if at <= now => {
-                    self.advance_jobs(shared, at);
+                Source::Mood => {
                     let (_, what) = self.moods.timed.remove(0);
-                    match what {
-                        Timed::PowerOff => self.power_off(shared, at),
-                        Timed::PowerOn => self.power_on(shared, at),
-                        Timed::Admin(act) => self.admin(shared, at, &act),
-                    }
+                    self.by_the_clock(shared, at, what);
                 }
-                _ => break,
+                Source::Pair => self.pair_step(shared, at),
             }
         }
         self.advance_jobs(shared, now);
@@ -147,17 +163,35 @@ impl State {
 
     /// When something next happens by the clock.
     pub(super) fn next_change(&self) -> Option<Duration> {
-        let step = self.plan.front().map(|(at, _)| *at);
-        let timed = self.moods.timed.first().map(|(at, _)| *at);
-        [step, timed, self.next_job_change()].into_iter().flatten().min()
+        let next = self.next_source().map(|(at, _)| at);
+        [next, self.next_job_change()].into_iter().flatten().min()
+    }
+
+    /// What happens first by the clock, besides fetch jobs.
+    fn next_source(&self) -> Option<(Duration, Source)> {
+        let life = self.plan.front().map(|(at, _)| (*at, Source::Life));
+        let mood = self.moods.timed.first().map(|(at, _)| (*at, Source::Mood));
+        let pair = self.pair.as_ref().and_then(Pair::next).map(|at| (at, Source::Pair));
+        [life, mood, pair].into_iter().flatten().min()
+    }
+
+    /// Whether a restart was asked for that has not begun, or is under way.
+    pub(super) fn is_going_down(&self) -> bool {
+        !self.plan.is_empty()
     }
 
     fn take_step(&mut self, shared: &Shared, at: Duration, step: Step) {
+        let before = self.phase;
         let life = match step {
-            Step::Down => {
+            Step::Down | Step::Off => {
                 self.phase = Phase::Down;
                 self.epoch += 1;
+                self.unpowered |= matches!(step, Step::Off);
+                if before == Phase::Up {
+                    self.up.1 = Some(at);
+                }
                 self.jobs_over_reboot(shared, at);
+                self.pair_at_down(shared, at, before == Phase::Up);
                 Life::Down
             }
             Step::BootPage => {
@@ -166,15 +200,23 @@ impl State {
             }
             Step::Up(how) => {
                 self.phase = Phase::Up;
+                self.up = (Some(at), None);
                 self.jobs_free_at = self.jobs_free_at.max(at);
                 if !self.spec.quirks.sessions_survive_reboot {
                     self.sessions.end_all();
                 }
+                let selected = self.armed.is_some();
                 let reverted = self.boot_into(how);
+                if selected && !reverted {
+                    self.moods.fall_ill(at);
+                }
                 Life::Up { version: self.running.clone(), reverted }
             }
         };
         shared.ledger.life(&self.spec.name, at, life);
+        if self.phase == Phase::Up {
+            self.pair_at_up(shared, at);
+        }
     }
 
     /// Which firmware runs now; whether it is the old one against the selection.
@@ -198,6 +240,7 @@ impl State {
         if !self.is_up() || !self.plan.is_empty() {
             return;
         }
+        self.restart_by = by;
         shared.ledger.life(&self.spec.name, now, Life::Restarting { by });
         let down = now + self.spec.timings.shutdown;
         self.plan.push_back((down, Step::Down));
@@ -229,20 +272,36 @@ impl State {
         self.plan.push_back((from + boot, Step::Up(how)));
     }
 
-    pub(super) fn power_off(&mut self, shared: &Shared, now: Duration) {
+    /// Asks for a shutdown without a return; whether there will be one.
+    pub(super) fn shut_down(&mut self, shared: &Shared, now: Duration) -> bool {
+        if !self.is_up() || !self.plan.is_empty() {
+            return false;
+        }
+        self.restart_by = RestartBy::Switch;
+        shared.ledger.life(&self.spec.name, now, Life::Restarting { by: self.restart_by });
+        self.plan.push_back((now + self.spec.timings.shutdown, Step::Off));
+        true
+    }
+
+    pub(super) fn power_off(&mut self, shared: &Shared, now: Duration, by: RestartBy) {
         self.plan.clear();
+        self.unpowered = true;
         if self.phase != Phase::Down {
-            let by = RestartBy::Power;
+            self.restart_by = by;
             shared.ledger.life(&self.spec.name, now, Life::Restarting { by });
             self.take_step(shared, now, Step::Down);
         }
     }
 
-    pub(super) fn power_on(&mut self, shared: &Shared, now: Duration) {
-        if self.phase == Phase::Down && self.plan.is_empty() {
+    /// Gives power back; whether it was missing.
+    pub(super) fn power_on(&mut self, shared: &Shared, now: Duration) -> bool {
+        let missing = self.phase == Phase::Down && self.plan.is_empty();
+        if missing {
+            self.unpowered = false;
             self.plan_boot(now);
             self.advance(shared, now);
         }
+        missing
     }
 
     /// Selects a slot for the next boot.
@@ -252,6 +311,7 @@ impl State {
             let armed = Life::Armed { slot: self.key(index), version: version.clone() };
             shared.ledger.life(&self.spec.name, now, armed);
         }
+        self.firmware_to_peer(now);
     }
 
     /// Whether the upgrade call reboots.
@@ -285,47 +345,6 @@ impl State {
         self.set_slot(shared, now, index, Some(version), ChangedBy::Call);
         self.last_filled = Some(index);
         Some(self.key(index))
-    }
-
-    pub(super) fn after_fetch(&mut self, shared: &Shared, at: Duration) {
-        for act in std::mem::take(&mut self.moods.after_fetch) {
-            self.admin(shared, at, &act);
-        }
-    }
-
-    /// Another administrator does something.
-    pub(super) fn admin(&mut self, shared: &Shared, now: Duration, act: &AdminAct) {
-        let by = ChangedBy::OtherAdmin;
-        let named = |slot: &Option<String>| match slot {
-            Some(named) => self.find(named),
-            None => self.last_filled,
-        };
-        match act {
-            AdminAct::DeleteSlot { slot } => {
-                if let Some(index) = named(slot) {
-                    self.set_slot(shared, now, index, None, by);
-                }
-            }
-            AdminAct::ReplaceSlot { slot, version } => {
-                if let Some(index) = named(slot) {
-                    self.set_slot(shared, now, index, Some(version), by);
-                }
-            }
-            AdminAct::Arm { slot } => {
-                if let Some(index) = named(slot) {
-                    self.arm(shared, now, index);
-                }
-            }
-            AdminAct::Disarm {} => self.armed = None,
-            AdminAct::StartFetch { url, sha256 } => {
-                let sum = model::Sha256Hex::parse(sha256)
-                    .unwrap_or_else(|_| model::Sha256Hex::of(sha256.as_bytes()));
-                self.queue_fetch(shared, now, url, sum, by);
-            }
-            AdminAct::RemoveRecords {} => self.forget_ended_jobs(shared, now),
-            AdminAct::Reboot {} => self.restart(shared, now, RestartBy::Operator),
-            AdminAct::EndSessions {} => self.sessions.end_all(),
-        }
     }
 
     /// The key of the slot at an index: "1", "2", … (sps-api.md, "Slots").

@@ -120,7 +120,7 @@ async fn cluster(stage: &dyn Stage) {
     let nodes = it.port.cluster_status().await.expect("nodes");
     let node = nodes.first().expect("one node");
     assert!(node.healthy && node.is_self && nodes.len() == 1);
-    assert_eq!(node.fqdn.as_deref(), Some("sps-subject"));
+    assert_eq!(node.fqdn.as_deref(), Some("sps-subject.sim.invalid"));
     assert!(node.sync_status.is_some() && node.last_seen.is_some());
 }
 

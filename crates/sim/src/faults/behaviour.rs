@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::Pattern;
+use crate::ledger::PowerAct;
 
 fn once() -> u32 {
     1
@@ -120,6 +121,100 @@ pub enum Behaviour {
         /// How much.
         by: SignedDuration,
     },
+    /// Has so many open sessions for a while.
+    Sessions {
+        /// How many.
+        open: u64,
+        /// From so long after the simulator's start; from the start when absent.
+        #[serde(default)]
+        from: SignedDuration,
+        /// Until so long after the start, then none; for ever when absent.
+        #[serde(default)]
+        until: Option<SignedDuration>,
+    },
+    /// Falls ill some time after an upgrade that worked.
+    FallsIll {
+        /// How long after it is back.
+        after: SignedDuration,
+        /// For how long; for ever when absent.
+        #[serde(default)]
+        r#for: Option<SignedDuration>,
+        /// What is wrong then.
+        with: Illness,
+    },
+    /// A graceful shutdown of the secondary takes so much longer.
+    SlowShutdown {
+        /// How much.
+        by: SignedDuration,
+    },
+    /// The power service accepts an act, and nothing happens.
+    PowerIgnored {
+        /// Which act; any when absent.
+        #[serde(default)]
+        act: Option<PowerAct>,
+        /// So many times.
+        #[serde(default = "once")]
+        times: u32,
+    },
+    /// The secondary of the pair is off at the start.
+    SecondaryOff {},
+    /// The node that is taken for the secondary is the primary today.
+    SwitchIsPrimary {},
+    /// The selected firmware never reaches the secondary.
+    PeerSyncStuck {},
+    /// Central management says `pending` of it for ever, from its next restart on.
+    ClusterPending {},
+    /// Central management does not see it, though it is up.
+    ClusterUnseen {
+        /// Only once it has restarted.
+        #[serde(default)]
+        after_restart: bool,
+    },
+    /// Central management does not list it.
+    ClusterMissing {},
+    /// Its cluster's status lists a node that the simulator does not have.
+    ClusterStranger {
+        /// The node's name.
+        fqdn: String,
+    },
+    /// Central management has a warning about its configuration.
+    ClusterWarning {
+        /// The warning.
+        message: String,
+        /// Only once it has restarted.
+        #[serde(default)]
+        after_restart: bool,
+    },
+    /// Says that it has these roles.
+    Roles {
+        /// As it writes them.
+        roles: Vec<String>,
+    },
+}
+
+/// What may be wrong with an appliance that worked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Illness {
+    /// The core firmware's integrity is `CORRUPTED`.
+    Corrupted {},
+    /// There are manually modified files.
+    Tainted {
+        /// So many.
+        files: u64,
+    },
+    /// The disk is this full.
+    Disk {
+        /// In percent.
+        percent: f64,
+    },
+    /// The RAID has another status.
+    Raid {
+        /// The status word.
+        status: String,
+    },
+    /// It has no power.
+    Silent {},
 }
 
 /// When another administrator acts.
@@ -173,6 +268,16 @@ pub enum AdminAct {
     Reboot {},
     /// Ends all sessions.
     EndSessions {},
+    /// Gives it another host name.
+    Hostname {
+        /// The name.
+        hostname: String,
+    },
+    /// Gives it other roles in its cluster.
+    Roles {
+        /// As it writes them.
+        roles: Vec<String>,
+    },
 }
 
 /// When the wrong certificate is shown.

@@ -20,6 +20,21 @@
 //!   - { appliance: nyc-1, does: { test_fails: { summary: "HA check started\nHA check failed" } } }
 //!   - appliance: nyc-2
 //!     does: { other_admin: { when: { after: POST /api/firmware/test }, act: { delete_slot: { slot: "2" } } } }
+//!   - { appliance: ams-1, does: { sessions: { open: 12, until: 40m } } }       # drain: they end, or never
+//!   - { appliance: ams-1, does: { falls_ill: { after: 10m, with: { corrupted: {} } } } }       # soak
+//!   - { appliance: us-2, does: { cluster_unseen: { after_restart: true } } }
+//! ```
+//!
+//! Requests to the power service of an appliance's hardware are met as `POWER /NODE/ACT`, NODE being
+//! `primary` or `secondary` and ACT `state`, `on`, `off`, `force_off` or `restart`:
+//!
+//! ```yaml
+//! faults:
+//!   - { appliance: ams-ha, on: POWER /secondary/off, fault: reply_lost }
+//!   - { on: "POWER /secondary/{act}", fault: { status: { code: 503 } } }
+//! behaviours:
+//!   - { appliance: ams-ha, does: { power_ignored: { act: off } } }         # accepted, never done
+//!   - { appliance: ams-ha, does: { switch_is_primary: {} } }
 //! ```
 
 mod active;
@@ -30,7 +45,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use active::ActiveFaults;
-pub use behaviour::{AdminAct, Behaviour, CertificateWhen, When};
+pub use behaviour::{AdminAct, Behaviour, CertificateWhen, Illness, When};
 pub(crate) use pattern::fits;
 pub use pattern::{InvalidPattern, Pattern};
 

@@ -221,7 +221,7 @@ pub(super) fn body(reply: &Reply, path: &str, remaining: u64) -> Option<Value> {
             "body": { "status": if *finished { "finished" } else { "running" } },
             "meta": meta,
         }),
-        Reply::BundleContent(_) => return None,
+        Reply::BundleContent(_) | Reply::Power(_) | Reply::PowerTaken => return None,
     };
     Some(body)
 }
@@ -233,7 +233,11 @@ fn marketing(version: &str) -> String {
     if minor == "0" { format!("{major} LTS") } else { format!("{major} F{minor}") }
 }
 
-fn health(spec: &HealthSpec, ha_other: u64, meta: &Value) -> Value {
+fn health(spec: &HealthSpec, ha_other: Option<u64>, meta: &Value) -> Value {
+    let mut tainted = json!({ "boot": 0, "core": spec.tainted_core });
+    if let Some(files) = ha_other {
+        add(&mut tainted, &[("ha_other", files.into())]);
+    }
     let sessions: serde_json::Map<String, Value> =
         spec.sessions.iter().map(|(name, count)| (name.clone(), Value::from(*count))).collect();
     let queues: serde_json::Map<String, Value> =
@@ -246,7 +250,7 @@ fn health(spec: &HealthSpec, ha_other: u64, meta: &Value) -> Value {
             "sessions": sessions,
             "sessions_total": spec.sessions_total(),
             "firmware": {
-                "tainted_files": { "boot": 0, "core": spec.tainted_core, "ha_other": ha_other },
+                "tainted_files": tainted,
                 "integrity": { "boot": "OK", "core": spec.integrity_core },
             },
             "raid": {

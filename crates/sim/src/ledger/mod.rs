@@ -2,6 +2,7 @@
 //! Tests ask the ledger, not the client, what was done.
 
 pub mod observer;
+mod power;
 mod queries;
 
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 use model::names::{ApplianceName, FetchKey, SlotKey};
 use model::ports::Clock;
 use serde::{Serialize, Serializer};
+
+pub use power::{Node, PowerAct, PowerRecord};
 
 /// One line of the ledger.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +47,7 @@ impl Entry {
     pub fn call(&self) -> Option<&CallRecord> {
         match &self.what {
             What::Call(call) => Some(call),
-            What::Life(_) => None,
+            _ => None,
         }
     }
 
@@ -53,7 +56,16 @@ impl Entry {
     pub fn life(&self) -> Option<&Life> {
         match &self.what {
             What::Life(life) => Some(life),
-            What::Call(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The request to its power service, when it is one.
+    #[must_use]
+    pub fn power(&self) -> Option<&PowerRecord> {
+        match &self.what {
+            What::Power(power) => Some(power),
+            _ => None,
         }
     }
 }
@@ -66,6 +78,8 @@ pub enum What {
     Call(Box<CallRecord>),
     /// Something that happened to it.
     Life(Life),
+    /// A request that reached the power service of its hardware.
+    Power(PowerRecord),
 }
 
 /// A request that reached an appliance. Refused connections leave no trace.
@@ -171,6 +185,38 @@ pub enum Life {
         /// Its key.
         job: FetchKey,
     },
+    /// The firmware that is selected on the primary has reached the secondary, which boots it next.
+    PeerHasFirmware {
+        /// The firmware.
+        version: String,
+    },
+    /// The secondary was asked to shut down.
+    SecondaryShuttingDown,
+    /// The secondary is off.
+    SecondaryOff,
+    /// The secondary has power and boots.
+    SecondaryBooting,
+    /// The secondary runs.
+    SecondaryUp {
+        /// With this firmware.
+        version: String,
+    },
+    /// Both nodes are together.
+    PairWhole,
+    /// The secondary was brought up with other firmware than the primary runs: they will not come
+    /// together.
+    PairBroken {
+        /// What the primary runs.
+        primary: String,
+        /// What the secondary boots.
+        secondary: String,
+    },
+    /// The primary went down while the secondary had power, or was down when the secondary came
+    /// up: the secondary takes its place, with whatever firmware it runs.
+    Takeover {
+        /// What brought that about.
+        by: RestartBy,
+    },
 }
 
 /// Who asked for a restart.
@@ -183,6 +229,10 @@ pub enum RestartBy {
     Operator,
     /// Loss of power.
     Power,
+    /// A power switch.
+    Switch,
+    /// Another administrator, played by the fault plan or a test.
+    OtherAdmin,
 }
 
 /// Who changed something.

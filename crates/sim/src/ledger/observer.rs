@@ -1,14 +1,20 @@
 //! Checks the invariants of a rollout from what the appliances saw, and from nothing else: it
 //! knows neither the plan nor the journal.
 
+mod acts;
+mod clusters;
 mod down;
+mod pairs;
 mod rates;
 mod slots;
+mod waves;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use model::names::{ApplianceName, FetchKey, GroupName, SiteName};
+use jiff::Timestamp;
+use model::names::{ApplianceName, ClusterName, FetchKey, GroupName, SiteName};
 
 use super::{CallRecord, ChangedBy, Entry, Ledger, Life, What};
 
@@ -42,10 +48,38 @@ pub struct Limits {
     pub upgrade_again: BTreeSet<ApplianceName>,
     /// Appliances for which a person decided to try a refused password again.
     pub login_again: BTreeSet<ApplianceName>,
+    /// Versions that may be installed on the way to the target.
+    pub via: Vec<String>,
+    /// Appliances for which a person decided that a power act or reboot may be tried again.
+    pub power_again: BTreeSet<ApplianceName>,
+    /// The central clusters that are rolled out to.
+    pub clusters: BTreeMap<ClusterName, ClusterLimits>,
+    /// The waves in their order.
+    pub waves: Vec<Vec<ApplianceName>>,
+    /// Appliances that nobody waits for any more: failed, left out by a person, or so late that
+    /// others were begun before them.
+    pub given_up: BTreeSet<ApplianceName>,
+    /// When an appliance may go down, from and until (excluded); any time when it is not here.
+    pub open: BTreeMap<ApplianceName, Vec<(Timestamp, Timestamp)>>,
     /// Slots that may be deleted to make room.
     pub may_make_room: bool,
     /// Whether all fetch records of ours must be gone: true once the rollout has ended.
     pub ended: bool,
+}
+
+/// In what order the members of a cluster go down.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterLimits {
+    /// The ranks in their order.
+    pub ranks: Vec<Vec<ApplianceName>>,
+    /// How many members of one rank may be down at once; 0 is 1.
+    pub parallel: usize,
+}
+
+impl ClusterLimits {
+    fn members(&self) -> impl Iterator<Item = &ApplianceName> {
+        self.ranks.iter().flatten()
+    }
 }
 
 /// All that the ledger knows of one appliance, in order.
@@ -66,7 +100,7 @@ pub fn violations(ledger: &Ledger, limits: &Limits) -> Vec<String> {
     let mut entries = ledger.entries();
     // What an act caused is written at the moment of the act, before its call ends.
     entries.sort_by_key(|entry| match &entry.what {
-        What::Call(_) => entry.ended,
+        What::Call(_) | What::Power(_) => entry.ended,
         What::Life(_) => entry.began,
     });
     let mut stories: BTreeMap<&ApplianceName, Story<'_>> = BTreeMap::new();
@@ -83,17 +117,38 @@ pub fn violations(ledger: &Ledger, limits: &Limits) -> Vec<String> {
         slots::checked(story, limits, &mut found);
         slots::untouched(story, limits, &mut found);
         logins(story, limits, &mut found);
+        pairs::whole(story, &mut found);
+        acts::once(story, limits, &mut found);
         if limits.ended {
             records(story, &mut found);
         }
     }
     down::check(&stories, limits, &mut found);
+    clusters::check(&stories, limits, &mut found);
+    waves::check(&stories, limits, &mut found);
+    windows::check(&stories, limits, &mut found);
     rates::transfers(&stories, limits, &mut found);
     rates::requests(&entries, limits, &mut found);
     found
 }
 
 const UPGRADE: &str = "POST /api/firmware/upgrade";
+
+/// A moment at which an appliance began to go down by an upgrade call, and for which firmware.
+struct Upgrade<'a> {
+    entry: &'a Entry,
+    version: &'a str,
+}
+
+impl<'a> Story<'a> {
+    /// The upgrade calls that acted.
+    fn upgrades(&self) -> impl Iterator<Item = Upgrade<'a>> {
+        self.entries.iter().filter_map(|entry| {
+            let call = entry.call().filter(|call| call.changed && call.is(UPGRADE))?;
+            Some(Upgrade { entry, version: call.version.as_deref()? })
+        })
+    }
+}
 
 fn seconds(at: Duration) -> String {
     format!("{:.3} s", at.as_secs_f64())

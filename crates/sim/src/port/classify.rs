@@ -9,6 +9,7 @@ use model::observed::Health;
 use model::ports::Withheld;
 
 use crate::appliance::{Call, Details, Heard, Pace, Refusal, Reply};
+use crate::ledger::PowerAct;
 use crate::spec::HealthSpec;
 
 /// About how long an answer's body is, for what is sent slowly or cut off.
@@ -30,6 +31,23 @@ impl Failed {
             changes: call.changes(),
             login: matches!(call, Call::Login { .. }),
         }
+    }
+
+    /// One request to a power service; every one carries its credentials.
+    pub(super) fn power(act: PowerAct, system: &str, host: &str) -> Self {
+        let system = format!("/redfish/v1/Systems/{system}");
+        let request = match act {
+            PowerAct::State => format!("GET {system}"),
+            _ => format!("POST {system}/Actions/ComputerSystem.Reset"),
+        };
+        let changes = act != PowerAct::State;
+        Self { request, host: host.to_owned(), changes, login: true }
+    }
+
+    /// The power service has no such system.
+    pub(super) fn no_system(&self) -> ApplianceError {
+        let kind = "Base.1.8.ResourceMissingAtURI";
+        self.status(404, Some(kind.to_owned()), Some("there is no such system".to_owned()), None)
     }
 
     fn error(&self, class: FailureClass, detail: &str) -> ApplianceError {
@@ -183,14 +201,14 @@ pub(super) fn drip(heard: &Heard) -> Option<Duration> {
     }
 }
 
-pub(super) fn health(spec: &HealthSpec, ha_other: u64) -> Health {
+pub(super) fn health(spec: &HealthSpec, ha_other: Option<u64>) -> Health {
+    let ha_other = ha_other.map(|files| ("ha_other".to_owned(), files));
     Health {
         disk_used: Some(spec.disk),
-        tainted: BTreeMap::from([
-            ("boot".to_owned(), 0),
-            ("core".to_owned(), spec.tainted_core),
-            ("ha_other".to_owned(), ha_other),
-        ]),
+        tainted: [("boot".to_owned(), 0), ("core".to_owned(), spec.tainted_core)]
+            .into_iter()
+            .chain(ha_other)
+            .collect(),
         integrity: BTreeMap::from([
             ("boot".to_owned(), "OK".to_owned()),
             ("core".to_owned(), spec.integrity_core.clone()),

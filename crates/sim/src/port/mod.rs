@@ -5,6 +5,7 @@
 
 mod bundle;
 mod classify;
+mod power;
 mod upload;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ use model::version::FirmwareVersion;
 use crate::appliance::{Call, Heard, Message, Reply, SimAppliance};
 use crate::fleet::SimFleet;
 use classify::Failed;
+pub use power::SimPower;
 
 /// How the in-process client is.
 #[derive(Debug, Clone)]

@@ -251,7 +251,7 @@ async fn cluster_status_is_answered_by_central_management_only() {
     let nodes = items(&rig.get("/api/cluster/status").await.json);
     let down: Vec<&Value> = nodes.iter().filter(|node| node["health_status"].is_null()).collect();
     assert_eq!(down.len(), 1, "a node that is down has no health");
-    assert_eq!(down[0]["fqdn"], "sps-b");
+    assert_eq!(down[0]["fqdn"], "sps-b.sim.invalid");
 
     let alone = Rig::logged_in(spec()).await;
     assert_eq!(alone.get("/api/cluster/status").await.error_type(), "NotFound");

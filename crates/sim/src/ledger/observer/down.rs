@@ -10,21 +10,21 @@ use super::{Life, Limits, Story, UPGRADE, What, seconds};
 const NOTICED: Duration = Duration::from_secs(40);
 
 /// A time in which an appliance is down.
-struct Interval<'a> {
-    name: &'a ApplianceName,
-    from: Duration,
+pub(super) struct Interval<'a> {
+    pub(super) name: &'a ApplianceName,
+    pub(super) from: Duration,
     /// `None`: it never came back.
-    until: Option<Duration>,
+    pub(super) until: Option<Duration>,
 }
 
 impl Interval<'_> {
-    fn covers(&self, at: Duration) -> bool {
+    pub(super) fn covers(&self, at: Duration) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 }
 
 pub(super) fn check(stories: &[Story<'_>], limits: &Limits, found: &mut Vec<String>) {
-    let ours: Vec<Interval<'_>> = stories.iter().flat_map(disruptions).collect();
+    let ours: Vec<Interval<'_>> = stories.iter().flat_map(ours).collect();
     let silent: Vec<Interval<'_>> = stories.iter().flat_map(outages).collect();
     for began in &ours {
         let down = |member: &dyn Fn(&ApplianceName) -> bool| -> Vec<&str> {
@@ -71,6 +71,29 @@ pub(super) fn check(stories: &[Story<'_>], limits: &Limits, found: &mut Vec<Stri
             judge(limit, format!("group {group}"), names);
         }
     }
+}
+
+/// The times in which an appliance is down by what was done to it.
+pub(super) fn ours<'a>(story: &'a Story<'a>) -> Vec<Interval<'a>> {
+    let mut all = disruptions(story);
+    all.extend(without_secondary(story));
+    all
+}
+
+/// From the request to shut the secondary down until it has power again.
+fn without_secondary<'a>(story: &'a Story<'a>) -> Vec<Interval<'a>> {
+    let mut intervals: Vec<Interval<'a>> = Vec::new();
+    for entry in &story.entries {
+        let open = intervals.last_mut().filter(|last| last.until.is_none());
+        match (entry.life(), open) {
+            (Some(Life::SecondaryShuttingDown | Life::SecondaryOff), None) => {
+                intervals.push(Interval { name: story.name, from: entry.began, until: None });
+            }
+            (Some(Life::SecondaryBooting), Some(last)) => last.until = Some(entry.began),
+            _ => {}
+        }
+    }
+    intervals
 }
 
 /// From each upgrade call that acted until the appliance says `completed` after it came back.

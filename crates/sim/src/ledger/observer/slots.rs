@@ -26,7 +26,7 @@ pub(super) fn checked(story: &Story<'_>, limits: &Limits, found: &mut Vec<String
                 let fresh = Known { changed: entry.began, ..Known::default() };
                 slots.insert(slot.clone(), fresh);
             }
-            What::Life(_) => {}
+            What::Life(_) | What::Power(_) => {}
             What::Call(call) => {
                 let heard = call.status == Some(200) && call.error_type.is_none();
                 if heard && call.is("GET /api/firmware/slots") {
@@ -62,6 +62,7 @@ pub(super) fn checked(story: &Story<'_>, limits: &Limits, found: &mut Vec<String
                 if let Some(target) = limits.target.as_deref()
                     && call.changed
                     && version != Some(target)
+                    && !limits.via.iter().any(|hop| version == Some(hop))
                 {
                     found.push(format!(
                         "{}: slot {slot} holds {} and was upgraded to at {}; the target is {target}",
