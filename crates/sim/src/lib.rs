@@ -63,8 +63,8 @@ pub use https::images::{ImageServer, ImageShelf};
 pub use https::{SimError, SimServer};
 pub use images::{IMAGE_HEADER, Images, SimImage, version_in_header};
 pub use ledger::{
-    CallRecord, ChangedBy, Entry, Ledger, Life, LoginRecord, Node, PowerAct, PowerRecord, RestartBy,
-    What,
+    CallRecord, ChangedBy, Entry, Ledger, Life, LoginRecord, Node, PowerAct, PowerRecord,
+    RestartBy, What,
 };
 pub use pair::PairSpec;
 pub use port::{ClientSettings, InProcess, SimPower};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::ledger::Node;
 use jiff::SignedDuration;
 use model::fleet::{
     Appliance, Endpoint, Ha, HaMode, Login, PasswordSource, PowerTarget, Reboot, Redfish, Trust,
@@ -12,7 +13,6 @@ use model::plan::{PLAN_SCHEMA, Plan, PlannedWave};
 use model::rollout::{
     Checks, FailureBudget, Firmware, MakeRoom, OnBreach, RolloutLimits, StageMode, Timeouts,
 };
-use crate::ledger::Node;
 use model::{ApplianceName, FirmwareVersion, RolloutName, Sha256Hex, SiteName, WaveName};
 
 /// A single appliance at the site `default`, reached by its name.

@@ -135,26 +135,53 @@ impl Call {
 /// A good answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    Setup { completed: bool },
+    Setup {
+        completed: bool,
+    },
     LoginMethods,
-    Session { id: String },
+    Session {
+        id: String,
+    },
     Info(InfoReply),
-    UserInfo { user: Arc<str>, token: String, new_shape: bool },
-    Firmware { fetch: bool },
+    UserInfo {
+        user: Arc<str>,
+        token: String,
+        new_shape: bool,
+    },
+    Firmware {
+        fetch: bool,
+    },
     Slots(Vec<Slot>),
     Slot(Slot),
     Deleted,
     FetchStarted(FetchKey),
     Jobs(Vec<JobView>),
     Job(JobView),
-    Uploaded { slot: Slot, empty: usize },
-    Tested { slot: SlotKey, summary: String },
-    Upgraded { slot: SlotKey, summary: String },
-    Health { spec: HealthSpec, ha_other: Option<u64> },
+    Uploaded {
+        slot: Slot,
+        empty: usize,
+    },
+    Tested {
+        slot: SlotKey,
+        summary: String,
+    },
+    Upgraded {
+        slot: SlotKey,
+        summary: String,
+    },
+    Health {
+        spec: HealthSpec,
+        ha_other: Option<u64>,
+    },
     Cluster(Vec<ClusterNode>),
     Transaction,
-    WebInterface { minutes: u64 },
-    Bundle { key: String, finished: bool },
+    WebInterface {
+        minutes: u64,
+    },
+    Bundle {
+        key: String,
+        finished: bool,
+    },
     BundleContent(bytes::Bytes),
     /// Whether a node has power.
     Power(model::ports::PowerState),

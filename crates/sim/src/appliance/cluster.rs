@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use model::digest::Sha256Hex;
 use model::observed::ClusterNode;
 
+use super::SimAppliance;
 use super::calls::{Refusal, Reply};
 use super::logins::uuid;
 use super::state::{Phase, Shared, State};
-use super::SimAppliance;
 
 impl SimAppliance {
     /// The status of all nodes; an error from who is not central management.

@@ -142,8 +142,7 @@ impl State {
 
     /// Lets everything happen that happens by the clock until `now`.
     pub(super) fn advance(&mut self, shared: &Shared, now: Duration) {
-        loop {
-            let Some((at, source)) = self.next_source().filter(|(at, _)| *at <= now) else { break };
+        while let Some((at, source)) = self.next_source().filter(|(at, _)| *at <= now) {
             self.advance_jobs(shared, at);
             match source {
                 Source::Life => {

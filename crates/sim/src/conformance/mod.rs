@@ -11,6 +11,7 @@
 
 mod faults;
 mod fetching;
+pub mod power;
 mod reads;
 mod sessions;
 mod stage;

@@ -16,7 +16,7 @@ use crate::https::images::{ImageServer, ImageShelf};
 use crate::spec::ApplianceSpec;
 use crate::{SimImage, SimServer};
 
-const WRONG: &str = "not the password";
+pub(super) const WRONG: &str = "not the password";
 
 /// Writes the image once for all subjects.
 fn write_image(dir: &Path) -> (Image, SimImage, Vec<u8>) {
@@ -134,7 +134,7 @@ impl Stage for OverHttps {
     }
 }
 
-fn write_secret(path: &Path, password: &str) {
+pub(super) fn write_secret(path: &Path, password: &str) {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();

@@ -79,7 +79,7 @@ impl ImageServer {
     /// When it cannot listen or TLS cannot be set up.
     pub async fn start_tls(shelf: ImageShelf) -> Result<Self, SimError> {
         let shown = Authority::new("Simulated image source")?
-            .leaf(IpAddr::V4(Ipv4Addr::LOCALHOST), "images.sim.invalid")?;
+            .leaf(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], "images.sim.invalid")?;
         Self::run(shelf, Some(TlsAcceptor::from(shown.config))).await
     }
 

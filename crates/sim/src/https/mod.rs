@@ -5,6 +5,7 @@ mod answer;
 mod download;
 mod keeper;
 mod multipart;
+mod redfish;
 mod route;
 mod tls;
 mod wire;
@@ -26,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::fleet::{SimFleet, SimFleetBuilder};
+use crate::ledger::Node;
+use crate::spec::ApplianceSpec;
 use keeper::Site;
 use tls::{Authority, Shown};
 
@@ -74,6 +77,7 @@ pub enum SimError {
 pub struct SimServer {
     fleet: Arc<SimFleet>,
     places: BTreeMap<ApplianceName, (SocketAddr, Sha256Hex)>,
+    hardware: (SocketAddr, Sha256Hex),
     authority: Authority,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -90,13 +94,18 @@ impl SimServer {
         let authority = Authority::new("Simulated appliances")?;
         let stranger = Authority::new("Nobody vouches for this")?;
         let client = download::client()?;
+        let (hardware, bound) = listen("the power service", HARDWARE).await?;
+        let shown = authority.leaf(&[bound.ip()], "bmc.sim.invalid")?;
         let mut server = Self {
             fleet: Arc::clone(&fleet),
             places: BTreeMap::new(),
+            hardware: (bound, shown.sum.clone()),
             authority,
             stop: CancellationToken::new(),
             tasks: fleet.shared().tasks.clone(),
         };
+        server.keep_hardware(hardware, &shown);
+        let mut shared = BTreeMap::new();
         for (index, appliance) in fleet.appliances().enumerate() {
             let spec = appliance.spec();
             let address = spec.address.unwrap_or_else(|| nth_address(index));
@@ -105,12 +114,31 @@ impl SimServer {
             }
             let wanted = SocketAddr::new(address, spec.port.unwrap_or(0));
             let (listener, bound) = listen(spec.name.as_str(), wanted).await?;
-            let right = server.authority.leaf(address, &spec.hostname)?;
-            let wrong = stranger.leaf(address, &spec.hostname)?;
+            let right = match spec.certificate.as_ref().and_then(|text| shared.get(text)) {
+                Some(shown) => Shown::clone(shown),
+                None => {
+                    let places = same_certificate(&fleet, &spec, address);
+                    server.authority.leaf(&places, &spec.hostname)?
+                }
+            };
+            if let Some(text) = spec.certificate {
+                shared.insert(text, right.clone());
+            }
+            let wrong = stranger.leaf(&[address], &spec.hostname)?;
             server.places.insert(spec.name, (bound, right.sum.clone()));
             server.keep(appliance, bound, listener, (right, wrong), &client);
         }
         Ok(server)
+    }
+
+    fn keep_hardware(&self, listener: TcpListener, shown: &Shown) {
+        let service = Arc::new(redfish::Service {
+            fleet: Arc::clone(&self.fleet),
+            acceptor: redfish::Acceptor(Arc::clone(&shown.config).into()),
+            tasks: self.tasks.clone(),
+            stop: self.stop.clone(),
+        });
+        self.tasks.spawn(redfish::keep(service, listener));
     }
 
     fn keep(
@@ -143,6 +171,39 @@ impl SimServer {
     #[must_use]
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.places.get(name).map(|(address, _)| *address)
+    }
+
+    /// Where the Redfish service of all the hardware answers.
+    #[must_use]
+    pub fn redfish_url(&self) -> String {
+        format!("https://{}", self.hardware.0)
+    }
+
+    /// SHA-256 of that service's certificate, for pinning.
+    #[must_use]
+    pub fn redfish_certificate_sum(&self) -> &Sha256Hex {
+        &self.hardware.1
+    }
+
+    /// The Redfish target of a node (systems `NAME-a` and `NAME-b`), trusting a CA file written by
+    /// [`Self::write_ca`]. User and password are the appliance's.
+    #[must_use]
+    pub fn redfish(
+        &self,
+        name: &str,
+        node: Node,
+        ca: &Path,
+        password: inventory::PasswordSource,
+    ) -> Option<inventory::Redfish> {
+        let appliance = self.fleet.appliance(name).filter(|it| it.has_node(node))?;
+        let mut target = crate::sample::redfish(appliance.name(), node);
+        target.url = self.redfish_url();
+        target.trust = inventory::Trust::Ca(ca.display().to_string());
+        if let Some(username) = appliance.spec().username {
+            target.login.username = username;
+        }
+        target.login.password = password;
+        Some(target)
     }
 
     /// SHA-256 of an appliance's certificate, for pinning.
@@ -196,6 +257,22 @@ impl Drop for SimServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The hardware's service: a free port.
+const HARDWARE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 77, 255, 254)), 0);
+
+/// The addresses at which an appliance's certificate is shown: its own, and those of appliances
+/// that share it.
+fn same_certificate(fleet: &SimFleet, spec: &ApplianceSpec, own: IpAddr) -> Vec<IpAddr> {
+    let Some(text) = &spec.certificate else { return vec![own] };
+    let all = fleet.appliances().enumerate();
+    all.filter_map(|(index, other)| {
+        let other = other.spec();
+        let shares = other.certificate.as_ref() == Some(text);
+        shares.then(|| other.address.unwrap_or_else(|| nth_address(index)))
+    })
+    .collect()
 }
 
 /// An address of its own for the appliance of this number.

@@ -60,11 +60,11 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A certificate for an address and a host name.
-    pub(super) fn leaf(&self, address: IpAddr, hostname: &str) -> Result<Shown, SimError> {
+    /// A certificate for addresses and a host name.
+    pub(super) fn leaf(&self, addresses: &[IpAddr], hostname: &str) -> Result<Shown, SimError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, hostname);
-        params.subject_alt_names.push(SanType::IpAddress(address));
+        params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
         if let Ok(name) = hostname.try_into() {
             params.subject_alt_names.push(SanType::DnsName(name));
         }
