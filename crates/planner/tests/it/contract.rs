@@ -1,7 +1,9 @@
-//! Every field that the two files may have is read and checked in full; what is not in yet is
-//! refused, and nothing else is.
+//! Every field that the two files may have is read, checked in full, and stands in the plan.
 
-use crate::support::{change, draw, read};
+use model::plan::Plan;
+use planner::FileKind;
+
+use crate::support::{change, draw, plan, read, warned, waves};
 
 /// A fleet with every field.
 const FLEET: &str = r#"version: 1
@@ -145,20 +147,56 @@ hooks:
   wave_after: { command: [d] }
 "#;
 
+fn everybody() -> String {
+    change(ROLLOUT, "  except: { clusters: [apac], names: [lon-1] }\n", "")
+}
+
+/// The parts of a plan that are not of single appliances, as JSON.
+fn parts(plan: &Plan) -> String {
+    let mut value = serde_json::to_value(plan).expect("json");
+    let parts = value.as_object_mut().expect("a map");
+    for key in ["appliances", "bystanders", "digest", "schema", "timeouts", "message", "limits"] {
+        assert!(parts.remove(key).is_some(), "{key}");
+    }
+    serde_json::to_string_pretty(parts).expect("json")
+}
+
 #[test]
-fn every_field_is_read_and_what_is_not_in_yet_is_refused() {
-    let everybody = change(ROLLOUT, "  except: { clusters: [apac], names: [lon-1] }\n", "");
-    let faults = read(FLEET, &everybody).expect_err("much is not in yet");
-    assert!(faults.iter().all(|fault| fault.code == "not-yet"), "{}", draw(&faults));
-    insta::assert_snapshot!(draw(&faults));
+fn every_field_is_in_the_plan() {
+    insta::assert_snapshot!(parts(&plan(FLEET, &everybody())));
 }
 
 #[test]
 fn an_exception_may_name_a_whole_cluster() {
     let some = change(ROLLOUT, "clusters: [apac], names: [lon-1]", "clusters: [apac]");
-    let faults = read(FLEET, &some).expect_err("much is not in yet");
-    assert!(faults.iter().all(|fault| fault.code == "not-yet"), "{}", draw(&faults));
-    assert!(!draw(&faults).contains("a central cluster"), "{}", draw(&faults));
+    let plan = plan(FLEET, &some);
+    assert!(plan.clusters.is_empty());
+    assert_eq!(waves(&plan), ["first: lon-1", "rest: lon-2 syd-pair lon-other-pair lon-pair"]);
+    let unused: Vec<&str> = plan
+        .warnings
+        .iter()
+        .filter(|warning| warning.code == "hook-without-effect")
+        .map(|warning| warning.text.as_str())
+        .collect();
+    assert_eq!(
+        unused,
+        [
+            "the hook `cluster_after` never runs: no cluster is selected",
+            "the hook `cluster_before` never runs: no cluster is selected"
+        ]
+    );
+}
+
+#[test]
+fn the_images_of_all_hops_are_looked_at() {
+    let inputs = read(FLEET, &everybody()).unwrap_or_else(|faults| panic!("{}", draw(&faults)));
+    let images: Vec<String> = inputs
+        .files()
+        .into_iter()
+        .filter(|file| file.kind == FileKind::Image)
+        .map(|file| file.path)
+        .collect();
+    assert_eq!(images, ["/etc/spsfleet/x.iso", "/srv/firmware/sps-7.5.1.iso"]);
 }
 
 /// Only what this rollout asks for itself, so that selection and waves are looked at.
@@ -173,9 +211,7 @@ fn good_rollout(select: &str, waves: &str) -> String {
 #[test]
 fn a_cluster_is_selected_and_taken_as_a_whole() {
     let told = |select: &str, waves: &str| {
-        let faults =
-            read(FLEET, &good_rollout(select, waves)).expect_err("clusters are not in yet");
-        draw(&faults.into_iter().filter(|fault| fault.code != "not-yet").collect::<Vec<_>>())
+        draw(&read(FLEET, &good_rollout(select, waves)).expect_err("a fault"))
     };
     let rest = "  - name: rest";
     insta::assert_snapshot!(
@@ -192,15 +228,15 @@ fn a_cluster_is_selected_and_taken_as_a_whole() {
         1 bytes: picks a part of a cluster
     "
     );
-    assert_eq!(told("{ clusters: [apac] }", rest), "");
+    let plan = plan(FLEET, &good_rollout("{ clusters: [apac] }", rest));
+    assert_eq!(waves(&plan), ["rest: syd-minion syd-host syd-cm"]);
+    assert!(!warned(&plan).contains(&"part-of-group"));
 }
 
 #[test]
 fn rules_of_clusters_hold() {
-    let told = |from: &str, to: &str| {
-        let faults = read(&change(FLEET, from, to), ROLLOUT).expect_err("a fault");
-        draw(&faults.into_iter().filter(|fault| fault.code != "not-yet").collect::<Vec<_>>())
-    };
+    let told =
+        |from: &str, to: &str| draw(&read(&change(FLEET, from, to), ROLLOUT).expect_err("a fault"));
     let cases = [
         ("roles: [managed-host, search-minion]", "roles: [managed-host, search-master]"),
         ("roles: [managed-host, search-minion]", "roles: [central-management, search-minion]"),
@@ -230,7 +266,6 @@ fn rules_of_clusters_hold() {
         "cluster: { name: apac, roles: [search-local] }\n    ha: { mode: attended }",
     );
     let faults = read(&quiet, ROLLOUT).expect_err("a fault");
-    let faults: Vec<_> = faults.into_iter().filter(|fault| fault.code != "not-yet").collect();
     text += &format!("## attended member\n{}\n", draw(&faults));
     insta::assert_snapshot!(text);
 }

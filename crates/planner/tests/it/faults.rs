@@ -115,6 +115,11 @@ const IN_FLEET: Cases<'_> = &[
     ("label that is a list", "{ env: lab }", "{ env: [lab] }"),
 ];
 
+const HOPS_ABOVE: &str = "  via: [{ version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }, { version: 7.5.1, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }]";
+const HOPS_FALLING: &str = "  via: [{ version: 7.0.5.1, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }, { version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }]";
+const HOPS_TWICE: &str = "  via: [{ version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }, { version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }]";
+const HOP_WITHOUT_IMAGE: &str = "  via: [{ version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\" }]";
+
 /// Changes of the rollout file.
 const IN_ROLLOUT: Cases<'_> = &[
     ("syntax", "slots: {", "slots: {{"),
@@ -191,29 +196,21 @@ const IN_ROLLOUT: Cases<'_> = &[
         "  upload: sps-7.5.1.iso",
         "  via: [{ version: 7.0.5, fetch: \"https://x.example\" }]",
     ),
+    ("hop that is not older than the target", "  upload: sps-7.5.1.iso", HOPS_ABOVE),
+    ("hops that fall", "  upload: sps-7.5.1.iso", HOPS_FALLING),
+    ("hop twice", "  upload: sps-7.5.1.iso", HOPS_TWICE),
+    ("hop without image", "  upload: sps-7.5.1.iso", HOP_WITHOUT_IMAGE),
     (
-        "not yet: hops",
+        "hop that adopts",
         "  upload: sps-7.5.1.iso",
-        "  via: [{ version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\" }]",
+        "  via: [{ version: 7.0.5, sha256: \"e6837af0b5dcb5397c6bc8b52c0fb95aa49a3fea4303e274c7501f0857cb9b80\", fetch: \"https://x.example\", adopt: true }]",
     ),
-    (
-        "not yet: soak and approval",
-        "    percent: 50",
-        "    percent: 50\n    soak: 30m\n    approval: required",
-    ),
-    ("not yet: drain", "stage: ahead", "drain: {}"),
-    ("not yet: support bundle", "support_bundle: false", "support_bundle: true"),
-    ("not yet: windows", "windows: []", "windows: [daily 01:00 - 05:00]"),
-    (
-        "not yet: freezes",
-        "freezes: []",
-        "freezes: [{ from: 2026-12-18, to: 2027-01-04, reason: year-end }]",
-    ),
-    (
-        "not yet: hooks",
-        "stage: ahead",
-        "hooks: { before: { command: [x] }, wave_after: { command: [y], timeout: 2m } }",
-    ),
+    ("bad window", "windows: []", "windows: [Sam 01:00 - 05:00]"),
+    ("bad freeze", "freezes: []", "freezes: [{ from: 2027-12-18, to: 2027-01-04 }]"),
+    ("negative soak", "    percent: 50", "    percent: 50\n    soak: -5m"),
+    ("bad sessions", "stage: ahead", "drain: { sessions: none }"),
+    ("bad otherwise", "stage: ahead", "drain: { otherwise: cut }"),
+    ("hook without words", "stage: ahead", "hooks: { after: { command: [] } }"),
 ];
 
 fn tell(title: &str, fleet: &str, rollout: &str) -> String {
@@ -253,7 +250,7 @@ fn every_fault_of_both_files_comes_back_at_once() {
         ("  version: 7.5.1", "  version: x"),
         ("blind: 30s", "blind: 30"),
         ("percent: 50", "percent: 500"),
-        ("stage: ahead", "drain: {}"),
+        ("stage: ahead", "drain: { wait: 0s }"),
     ] {
         rollout = change(&rollout, from, to);
     }
@@ -268,7 +265,7 @@ fn every_fault_of_both_files_comes_back_at_once() {
             "bad-port",
             "bad-version",
             "bad-number",
-            "not-yet",
+            "zero",
             "bad-duration"
         ],
         "{}",

@@ -7,5 +7,6 @@ mod files;
 mod lint;
 mod plans;
 mod properties;
+mod samples;
 mod size;
 mod support;

@@ -7,7 +7,7 @@ use model::rollout::{MakeRoom, OnBreach, StageMode, Timeouts};
 use model::{ApplianceName, SiteName};
 use planner::Facts;
 
-use crate::support::{FLEET, ROLLOUT, change, draw, plan, read, warned, waves};
+use crate::support::{FLEET, ROLLOUT, change, draw, plan, warned, waves};
 
 /// A fleet of appliances given as `name site`.
 fn fleet_of(appliances: &[(&str, &str)]) -> String {
@@ -195,6 +195,10 @@ fn zero_soak_no_approval_and_empty_lists_are_nothing() {
                  hooks: {}\nstage: in_window\ndrain:\n";
     let plan = with(extra);
     assert_eq!(plan.stage, StageMode::InWindow);
+    let wave = &plan.waves[0];
+    assert_eq!((wave.soak, wave.approval), (SignedDuration::ZERO, false));
+    assert!(plan.calendars.is_empty() && plan.hooks.is_empty() && plan.drain.is_none());
+    assert_eq!(warned(&plan), [""; 0]);
 }
 
 #[test]
@@ -271,16 +275,4 @@ fn without_a_rollout_there_is_nothing_to_plan() {
     assert_eq!(warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), ["not-looked-at"]);
     let faults = planner::plan(&inputs, &Facts::not_looked_at()).expect_err("no rollout");
     assert_eq!(faults[0].code, "no-rollout");
-}
-
-#[test]
-fn what_is_not_in_yet_does_not_hinder_others() {
-    let fleet = FLEET.replace(
-        "    labels: { env: lab }\n",
-        "    labels: { env: lab }\n    upgrade_call: arms\n    ha: { mode: attended }\n",
-    );
-    assert_eq!(plan(&fleet, ROLLOUT).appliances.len(), 3);
-    let all = change(ROLLOUT, "{ labels: { env: prod } }", "{ all: true }");
-    let faults = read(&fleet, &all).expect_err("an HA pair");
-    assert_eq!(faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["not-yet"]);
 }

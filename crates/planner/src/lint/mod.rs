@@ -1,14 +1,17 @@
 //! Checks any plan, wherever it comes from, against what must always hold (design: section 6).
 //! It shares no code with the making of plans but the types, so that one slip is not made twice.
 
+mod clusters;
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use model::fleet::{Appliance, Trust};
+use model::fleet::{Appliance, HaMode, PowerTarget, Reboot, Trust, UpgradeCall};
 use model::plan::{PLAN_SCHEMA, Plan};
-use model::rollout::FailureBudget;
-use model::safety::{Membership, Occupancy};
-use model::{ApplianceName, RolloutId};
+use model::rollout::{FailureBudget, Firmware};
+use model::safety::{Claim, Membership, Occupancy};
+use model::{ApplianceName, FirmwareVersion, RolloutId};
 
 /// Something that must not be in a plan that is run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +39,8 @@ pub fn lint(plan: &Plan) -> Vec<LintFinding> {
     endpoints(plan, &mut findings);
     numbers(plan, &mut findings);
     safety(plan, &mut findings);
+    clusters::check(plan, &mut findings);
+    parts::check(plan, &mut findings);
     findings.0
 }
 
@@ -59,9 +64,42 @@ fn head(plan: &Plan, findings: &mut Findings) {
     findings.unless(!plan.message.trim().is_empty(), "empty-message", || {
         "the message of the upgrade call is empty; the appliance refuses that".to_owned()
     });
-    let firmware = &plan.firmware;
+    for firmware in plan.hops() {
+        image(firmware, findings);
+    }
+    let mut below: Option<&FirmwareVersion> = None;
+    for version in plan.hops().map(|hop| &hop.version) {
+        findings.unless(below.is_none_or(|below| below < version), "hop-order", || {
+            format!("{version} does not come after an older version")
+        });
+        below = Some(version);
+    }
+    let insecure = plan.appliances.values().any(|appliance| trusts_anybody(appliance));
+    let warned = plan.warnings.iter().any(|warning| warning.code == "insecure");
+    findings.unless(!insecure || warned, "silent-insecure", || {
+        "an appliance's identity is not proven, and no warning says so".to_owned()
+    });
+}
+
+/// Whether a password for the appliance, or for its hardware where the program acts on that, would
+/// be sent to anybody.
+fn trusts_anybody(appliance: &Appliance) -> bool {
+    let by_program = appliance.upgrade_call != UpgradeCall::Reboots
+        && appliance.ha.as_ref().is_none_or(|ha| ha.mode != HaMode::Attended);
+    let power = appliance.ha.as_ref().and_then(|ha| ha.secondary_power.as_ref());
+    let hardware = match (&appliance.reboot, power) {
+        (Reboot::Redfish(redfish), _) if redfish.trust == Trust::Insecure => true,
+        (_, Some(PowerTarget::Redfish(redfish))) => {
+            appliance.upgrade_call == UpgradeCall::Arms && redfish.trust == Trust::Insecure
+        }
+        _ => false,
+    };
+    appliance.endpoint.trust == Trust::Insecure || by_program && hardware
+}
+
+fn image(firmware: &Firmware, findings: &mut Findings) {
     findings.unless(firmware.fetch.is_some() || firmware.upload.is_some(), "no-image", || {
-        "there is neither a URL to fetch nor an image to upload".to_owned()
+        format!("of {} there is neither a URL to fetch nor an image to upload", firmware.version)
     });
     if let Some(url) = &firmware.fetch {
         let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -76,11 +114,6 @@ fn head(plan: &Plan, findings: &mut Findings) {
             format!("the image's path `{}` is not absolute", image.path)
         });
     }
-    let insecure = plan.appliances.values().any(|a| a.endpoint.trust == Trust::Insecure);
-    let warned = plan.warnings.iter().any(|warning| warning.code == "insecure");
-    findings.unless(!insecure || warned, "silent-insecure", || {
-        "an appliance's identity is not proven, and no warning says so".to_owned()
-    });
 }
 
 fn waves(plan: &Plan, findings: &mut Findings) {
@@ -111,6 +144,9 @@ fn waves(plan: &Plan, findings: &mut Findings) {
                 });
             }
         }
+        findings.unless(wave.soak >= SignedDuration::ZERO, "negative-soak", || {
+            format!("the soak of the wave `{}` is less than nothing", wave.name)
+        });
         if let Some(own) = &wave.failure_budget {
             budget(own, &format!("the wave `{}`", wave.name), findings);
         }
@@ -245,6 +281,13 @@ fn safety(plan: &Plan, findings: &mut Findings) {
         if let Err(reason) = places.may_go_down(&membership(appliance, Some(&rollout))) {
             findings.unless(false, "never-goes-down", || {
                 format!("`{}` could never go down: {}", appliance.name, reason.code())
+            });
+        }
+    }
+    for (name, cluster) in &plan.clusters {
+        if let Err(reason) = places.may_claim(name, &Claim::of(plan, Some(&rollout), cluster)) {
+            findings.unless(false, "never-goes-down", || {
+                format!("the cluster `{name}` could never begin: {}", reason.code())
             });
         }
     }
