@@ -3,36 +3,13 @@
 
 use model::decision::Decision;
 use model::event::{ApplianceChange, Event, RolloutChange, Step};
-use model::memory::MemoryJournal;
 use model::ports::{Fingerprint, Journal};
 use model::run::{Phase, Run};
 use model::{CredentialId, RolloutId};
 
 use crate::sample::{
-    accepted, at, decided, failed, journey, login, member, name, open, plan, progress, rollout,
+    accepted, at, decided, failed, journey, login, member, name, plan, progress, rollout,
 };
-
-macro_rules! both {
-    ($($test:ident),+ $(,)?) => {
-        mod memory {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(&super::MemoryJournal::default()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $test() {
-                let dir = tempfile::tempdir().expect("a folder");
-                let journal = super::open(&dir.path().join("fleet.db")).await;
-                super::$test(&journal).await;
-                let report = journal.reader().check().await.expect("checked");
-                assert_eq!(report.problems, Vec::<String>::new());
-                journal.close().await;
-            })+
-        }
-    };
-}
 
 both!(
     events_are_numbered_over_all_rollouts,
@@ -97,7 +74,7 @@ async fn a_batch_is_all_or_nothing(journal: &dyn Journal) {
     let batch = [
         member(&id("a"), at(1), "x", ApplianceChange::StepStarted(Step::Preflight)),
         member(&id("a"), at(1), "x", login("c", 1, false)),
-        decided(&id("a"), at(1), Decision::Pause { all: true }),
+        decided(&id("a"), at(1), Decision::Pause { all: true, now: false }),
         member(&id("a"), at(2), "x", ApplianceChange::Permitted),
     ];
     let error = journal.append(&batch).await.expect_err("only a ready one gets a permit");

@@ -53,6 +53,10 @@ async fn a_database_of_every_schema_is_taken_up() {
         assert_eq!(phase("c"), Phase::Failed, "v{schema}");
         assert_eq!(phase("d"), Phase::Pending, "v{schema}");
         assert!(run.pause.is_some(), "v{schema}");
+        let hostnames = journal.hostnames().await.expect("host names");
+        let known: Vec<_> =
+            hostnames.iter().map(|(of, said)| (of.as_str(), said.as_str())).collect();
+        assert_eq!(known, [("a", "a"), ("b", "b")], "v{schema}");
 
         let goes_on =
             member(&second(), at(9_000), "d", ApplianceChange::StepStarted(Step::Preflight));
@@ -106,7 +110,7 @@ async fn the_present_schema_is_kept() {
         .append(&[member(&second(), at(2_010), "c", failed(Step::Preflight))])
         .await
         .expect("ok");
-    let pause = model::decision::Decision::Pause { all: false };
+    let pause = model::decision::Decision::Pause { all: false, now: false };
     journal.append(&[decided(&second(), at(2_020), pause)]).await.expect("paused");
     journal.close().await;
     let reader = SqliteReader::open(&path).await.expect("readable");

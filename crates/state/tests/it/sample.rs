@@ -103,6 +103,8 @@ pub(crate) fn journey(id: &RolloutId, who: &str, from: i64) -> Vec<Draft> {
         slots: Vec::new(),
         health: Health { disk_used: Some(41.5), ..Health::default() },
         fetch_jobs: Vec::new(),
+        leaf: None,
+        node: None,
     };
     let upgrade = ActOutcome::Done { job: None, slot: None };
     let changes = vec![
