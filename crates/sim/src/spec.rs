@@ -196,6 +196,11 @@ pub struct Quirks {
     pub block_after: u32,
     /// Length of the block (section 1: 10 minutes).
     pub block_for: Duration,
+    /// How long a support bundle takes to be made (section 5; the vendor's client waits up to 10
+    /// minutes).
+    pub bundle_takes: Duration,
+    /// How many bytes a support bundle has at least.
+    pub bundle_bytes: usize,
     /// Whether `message: null` is refused (section 3, "Upgrade").
     pub require_commit_log: bool,
     /// Whether `POST /api/firmware/fetch` exists on this release.
@@ -238,6 +243,8 @@ impl Default for Quirks {
             sessions_survive_reboot: true,
             block_after: 20,
             block_for: Duration::from_secs(600),
+            bundle_takes: Duration::from_secs(20),
+            bundle_bytes: 0,
             require_commit_log: false,
             fetch_offered: true,
             jobs_survive_reboot: true,

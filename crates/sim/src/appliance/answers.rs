@@ -12,8 +12,6 @@ use super::state::State;
 use super::{Shared, SimAppliance};
 use crate::ledger::{CallRecord, ChangedBy};
 
-const BUNDLE_TIME: Duration = Duration::from_secs(20);
-
 impl State {
     pub(super) fn answer(
         &mut self,
@@ -71,7 +69,7 @@ impl State {
             }
             Call::StartBundle => {
                 let key = hex(&self.random, 16);
-                self.bundles.insert(key.clone(), now + BUNDLE_TIME);
+                self.bundles.insert(key.clone(), now + self.spec.quirks.bundle_takes);
                 Reply::Bundle { key, finished: false }
             }
             Call::Bundle(key) | Call::DownloadBundle(key) | Call::DeleteBundle(key) => {
@@ -102,7 +100,12 @@ impl State {
     /// What is in a support bundle.
     fn bundle(&self, key: &str) -> bytes::Bytes {
         let Self { spec, running, .. } = self;
-        format!("simulated support bundle {key} of {}, firmware {running}\n", spec.hostname).into()
+        let mut text =
+            format!("simulated support bundle {key} of {}, firmware {running}\n", spec.hostname);
+        while text.len() < spec.quirks.bundle_bytes {
+            text.push('.');
+        }
+        text.into()
     }
 
     fn delete_slot(

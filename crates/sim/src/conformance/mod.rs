@@ -9,6 +9,7 @@
 //! # }
 //! ```
 
+mod bundles;
 mod faults;
 mod fetching;
 pub mod power;
@@ -85,6 +86,10 @@ pub struct Subject {
     pub image: Image,
     /// Its sum.
     pub sha256: Sha256Hex,
+    /// SHA-256 of the certificate that the client will see.
+    pub leaf: Sha256Hex,
+    /// A folder for files.
+    pub dir: std::path::PathBuf,
     /// Whatever must live as long as the subject.
     pub keep: Box<dyn std::any::Any + Send + Sync>,
 }
@@ -196,5 +201,6 @@ pub async fn appliance_port(stage: &dyn Stage) {
     sessions::all(stage).await;
     fetching::all(stage).await;
     upgrades::all(stage).await;
+    bundles::all(stage).await;
     faults::all(stage).await;
 }

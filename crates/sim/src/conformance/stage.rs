@@ -66,6 +66,8 @@ impl Stage for InProcessStage {
             Subject {
                 port: connector.connect(&entry, surroundings.throttle, surroundings.logins),
                 sim: fleet.appliance(name.as_str()).expect("it is there"),
+                leaf: fleet.appliance(name.as_str()).expect("it is there").leaf(),
+                dir: self.dir.clone(),
                 clock: Arc::clone(fleet.clock()),
                 fleet,
                 url,
@@ -123,6 +125,8 @@ impl Stage for OverHttps {
             Subject {
                 port: self.connector.connect(&entry, surroundings.throttle, surroundings.logins),
                 sim: fleet.appliance(name.as_str()).expect("it is there"),
+                leaf: server.certificate_sum(name.as_str()).expect("a sum").clone(),
+                dir: self.dir.clone(),
                 clock: Arc::clone(fleet.clock()),
                 fleet,
                 url: images.url("sps.iso"),

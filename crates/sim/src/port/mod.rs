@@ -393,7 +393,12 @@ impl Appliance for Link {
     }
 
     fn delete_bundle<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
-        Box::pin(self.simple(Call::DeleteBundle(key.to_owned()), |_| Some(())))
+        Box::pin(async move {
+            match self.simple(Call::DeleteBundle(key.to_owned()), |_| Some(())).await {
+                Err(error) if classify::is_missing(&error) => Ok(()),
+                other => other,
+            }
+        })
     }
 
     fn leaf(&self) -> Option<Sha256Hex> {

@@ -7,5 +7,7 @@ mod behaviours;
 mod firmware;
 mod life;
 mod observer;
+mod pairs;
 mod port;
+mod redfish;
 mod wire;
