@@ -198,8 +198,9 @@ impl Switch {
         let print = Fingerprint::of(&credential, secret);
         let attempt = self.logins.admit(self.line.host(), credential, print).await;
         let Some(attempt) = attempt else {
-            let text = "this service refused this password before; correct it";
-            return Err(asked.fail(FailureClass::CredentialsWithheld, text));
+            let text =
+                "this service refused this password before, so it was not sent again; correct it";
+            return Err(asked.fail(FailureClass::CredentialsRefused, text));
         };
         let pair = Zeroizing::new(format!("{}:{secret}", login.username));
         let token = Zeroizing::new(STANDARD.encode(&*pair));
