@@ -31,6 +31,8 @@ struct Memory {
     silent_since: Option<Duration>,
     tries: Tries,
     switch: Option<Arc<dyn PowerSwitch>>,
+    /// Whether the power of the secondary was seen off.
+    seen_off: bool,
 }
 
 pub(super) async fn rejoin(context: &mut Context) -> Done {
@@ -130,13 +132,18 @@ async fn look(context: &mut Context, memory: &mut Memory) -> Done<Option<Duratio
 async fn secondary_on(context: &mut Context, memory: &mut Memory, ha: &Ha, up: Option<Duration>) {
     let step = PersonStep::SecondaryOn;
     let state = power(memory).await;
-    // Who switched it off by hand may have switched off another node than the one behind the
-    // switch: then that this one is on says nothing.
-    let ours = context.run.pair.off_asked.is_some();
-    if state == Some(Ok(PowerState::On)) && (ours || context.run.pair.on_asked.is_some()) {
-        let saw = "its power reads on".to_owned();
-        context.record(ApplianceChange::PairStepDone { step, saw });
-        return;
+    if state == Some(Ok(PowerState::Off)) {
+        memory.seen_off = true;
+    }
+    if state == Some(Ok(PowerState::On)) {
+        // What was never seen off may be another node than the one that is: a person may have
+        // switched that one off by hand. Then only the pair itself is evidence.
+        let asked = context.run.pair.on_asked.is_some();
+        if asked || memory.seen_off || shows_other_node(context).await {
+            let saw = "its power reads on".to_owned();
+            context.record(ApplianceChange::PairStepDone { step, saw });
+            return;
+        }
     }
     let automatic = ha.mode == HaMode::Automatic && state != Some(Ok(PowerState::On));
     let (true, Some(state)) = (automatic, state) else {
@@ -165,6 +172,12 @@ async fn secondary_on(context: &mut Context, memory: &mut Memory, ha: &Ha, up: O
         // The primary is not up, or it is not yet time for another try.
         (Ok(_), ..) => {}
     }
+}
+
+/// Whether the primary reports on the other node's files now.
+async fn shows_other_node(context: &Context) -> bool {
+    let health = context.port.health().await;
+    health.is_ok_and(|health| health.tainted.contains_key(OTHER_NODE))
 }
 
 /// The power of the node behind the switch, where there is one.
