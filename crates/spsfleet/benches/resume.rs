@@ -20,14 +20,14 @@ use futures::future::BoxFuture;
 use model::RolloutId;
 use model::digest::Sha256Hex;
 use model::event::{ApplianceChange, Change, Draft};
-use model::fleet;
-use model::names::{FetchKey, SlotKey};
+use model::fleet::{self, Redfish};
+use model::names::{ApplianceName, FetchKey, SlotKey};
 use model::observed::{
     ClusterNode, FetchJob, Health, Info, Offered, SetupStatus, Slot, TestReport, Uploaded,
 };
 use model::ports::{
     Answer, Appliance, Clock, Command, CommandError, CommandOutput, CommandRunner, Connector,
-    Journal, LoginGate, ProcessId, Throttle,
+    Journal, LoginGate, PowerConnector, PowerSwitch, ProcessId, Throttle,
 };
 use model::random::Random;
 use model::rollout::Image;
@@ -125,6 +125,8 @@ async fn resume(path: &Path) -> bool {
         connector: Arc::new(Silence(Arc::clone(&looks))),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         commands: Arc::new(NoPrograms),
+        power: Arc::new(NoPower),
+        bundles: None,
         random: Arc::new(Random::seeded(1)),
     };
     let executor = Executor::load(ports, &id(), Options::default()).await.expect("folded");
@@ -255,6 +257,30 @@ impl Appliance for Silent {
     }
     fn cluster_status(&self) -> Answer<'_, Vec<ClusterNode>> {
         self.asked()
+    }
+    fn start_bundle(&self) -> Answer<'_, String> {
+        self.asked()
+    }
+    fn bundle_is_ready<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
+        self.asked()
+    }
+    fn download_bundle<'a>(&'a self, _: &'a str, _: &'a Path, _: u64) -> Answer<'a, u64> {
+        self.asked()
+    }
+    fn delete_bundle<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
+        self.asked()
+    }
+    fn leaf(&self) -> Option<Sha256Hex> {
+        None
+    }
+}
+
+/// No appliance of the bench is a pair or reboots through its hardware.
+struct NoPower;
+
+impl PowerConnector for NoPower {
+    fn connect(&self, _: &Redfish, appliance: &ApplianceName) -> Arc<dyn PowerSwitch> {
+        panic!("nobody asked for the power of {appliance}")
     }
 }
 

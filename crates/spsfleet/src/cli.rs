@@ -71,18 +71,26 @@ pub(crate) enum Command {
     Status(commands::status::Args),
     /// Shows what happened.
     Events(commands::events::Args),
+    /// Shows why one appliance is where it is, and what comes next.
+    Explain(commands::explain::Args),
     /// Lets no further appliance go down; what is in flight finishes.
     Pause(commands::pause::Args),
     /// Lifts a pause or a reached failure budget.
     Resume(commands::resume::Args),
     /// Gives a rollout up, for good; what is in flight finishes.
     Abort(commands::abort::Args),
+    /// Lets the wave after a finished one start.
+    Approve(commands::approve::Args),
+    /// Says that a person's step of an HA pair is done.
+    Confirm(commands::confirm::Args),
     /// Takes failed or held appliances up again.
     Retry(commands::retry::Args),
     /// Leaves appliances out.
     Skip(commands::skip::Args),
     /// Says what became of an act whose outcome is unknown.
     Resolve(commands::resolve::Args),
+    /// Lifts the freezes of a site until a given time.
+    Freeze(commands::freeze::Args),
     /// Looks after the database: proves that it is whole, or copies it.
     Db(commands::db::Args),
 }

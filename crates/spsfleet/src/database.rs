@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use control::Client;
+use control::wire::RolloutView;
 use jiff::Timestamp;
+use model::RolloutId;
 use model::event::RolloutHead;
 use model::exit::Exit;
+use model::history::History;
 use state::{Holder, OpenOptions, SqliteJournal, SqliteReader};
 
 use crate::coded;
@@ -58,6 +62,19 @@ pub(crate) async fn find(reader: &SqliteReader, wanted: &str) -> anyhow::Result<
         "{}: there is no rollout `{wanted}`; {known}",
         reader.path().display()
     )))
+}
+
+/// How long steps took so far.
+pub(crate) async fn history(reader: &SqliteReader) -> anyhow::Result<History> {
+    let durations = reader.durations().await.map_err(explain)?;
+    Ok(History::of(&durations))
+}
+
+/// What a process that is at work on this database says of a rollout; `None` when there is none.
+pub(crate) async fn at_work(reader: &SqliteReader, id: &RolloutId) -> Option<RolloutView> {
+    let client = Client::connect(&socket_of(reader.path())).await.ok()?;
+    let status = client.rollout(id.as_str()).await.ok()?;
+    status.rollouts.into_iter().find(|view| view.id == *id)
 }
 
 /// The socket on which a running `run` listens.

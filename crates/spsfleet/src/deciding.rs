@@ -14,6 +14,7 @@ use model::run::Run;
 use state::{Holder, SqliteJournal};
 
 use crate::context::Context;
+use crate::printer::Printer;
 use crate::{coded, database, system, wiring};
 
 /// What every decision takes.
@@ -40,33 +41,44 @@ pub(crate) async fn decide(
     let Some(run) = reader.snapshot(&head.id).await.map_err(database::explain)? else {
         anyhow::bail!("rollout {} is not there any more", head.name);
     };
-    let decision = choose(&run)?;
-    let verb = decision.verb();
     reader.close().await;
+    let decision = choose(&run)?;
+    hand_over(&args.state, &run, &args.reason, decision, context).await?;
+    Ok(Exit::Done)
+}
+
+/// Hands a decision about a rollout to whoever holds the database, or writes it down.
+pub(crate) async fn hand_over(
+    database: &Path,
+    run: &Run,
+    reason: &str,
+    decision: Decision,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let verb = decision.verb();
+    let name = &run.plan.rollout;
     let key = system::rollout_id(context.now(), &system::random()?).to_string();
     let mut tries_left = TRIES;
     loop {
         tries_left -= 1;
-        match database::write(&args.state, verb, false, context.now()).await {
+        match database::write(database, verb, false, context.now()).await {
             Ok(journal) => {
-                let done = write_down(&journal, &run, &args.reason, decision, context).await;
+                let done = write_down(&journal, run, reason, decision, context).await;
                 journal.close().await;
                 done?;
                 context.printer.say(&format!(
-                    "{verb}: written down for {}; the next `spsfleet run` with this database carries it out",
-                    head.name
+                    "{verb}: written down for {name}; the next `spsfleet run` with this database carries it out"
                 ));
-                return Ok(Exit::Done);
+                return Ok(());
             }
             Err(state::Error::InUse { path, holder }) => {
                 let socket = database::socket_of(&path);
-                match wiring::send(&socket, &head.id, &args.reason, &decision, &key).await {
+                match wiring::send(&socket, &run.id, reason, &decision, &key).await {
                     Ok(()) => {
-                        let name = &head.name;
                         context.printer.say(&format!(
                             "{verb}: taken by the process that runs this database, for {name}"
                         ));
-                        return Ok(Exit::Done);
+                        return Ok(());
                     }
                     // It may just be beginning or ending.
                     Err(ClientError::NoDaemon { .. }) if tries_left > 0 => {
@@ -112,6 +124,27 @@ async fn write_down(
         Draft { rollout: seen.id.clone(), at: context.now(), change: Change::Rollout(change) };
     journal.append(&[draft]).await?;
     Ok(())
+}
+
+/// Says what `--now` may do to clusters that are under way. `then` is what brings them to an end.
+pub(crate) fn warn_of_half_clusters(run: &Run, then: &str, printer: Printer) {
+    let begun: Vec<&str> = run
+        .plan
+        .clusters
+        .keys()
+        .filter(|cluster| run.cluster_has_begun(cluster))
+        .map(|cluster| cluster.as_str())
+        .collect();
+    if !begun.is_empty() {
+        printer.warn(&format!(
+            "cluster {} has begun and is left half upgraded: its upgraded minions do not audit until it is finished {then}",
+            begun.join(", ")
+        ));
+    } else if !run.plan.clusters.is_empty() {
+        printer.warn(
+            "a cluster that begins meanwhile is left half upgraded: its upgraded minions do not audit",
+        );
+    }
 }
 
 /// Names from the command line.

@@ -1,12 +1,11 @@
 //! A rollout while it runs: one line a change and, on a terminal, a line of counts below that is
 //! rewritten.
 
-use std::path::Path;
-
 use model::event::{ApplianceChange, Change, Event};
-use model::run::{Phase, Run};
+use model::run::Run;
 
-use crate::printer::{Paint, Printer, Style, width};
+use crate::advice::to_approve;
+use crate::printer::{Printer, Style, width};
 use crate::view::events::Told;
 use crate::view::table::{NARROWEST, wrap};
 use crate::view::{events, status, words};
@@ -88,6 +87,9 @@ impl Live {
     pub(crate) fn begins_to_wait(&mut self) -> bool {
         let waits = self.run.pause.is_some()
             || self.run.breach.is_some()
+            || self.run.soak_failed.is_some()
+            || to_approve(&self.run).is_some()
+            || self.run.any_half_upgraded()
             || self.run.appliances.values().any(|member| member.phase.needs_person());
         let begins = waits && !self.waits;
         self.waits = waits;
@@ -128,45 +130,4 @@ impl Live {
         self.printer.say_raw(&format!("\r{line}\u{1b}[K"));
         self.counts_shown = true;
     }
-}
-
-/// What a person can type now, each with what it does.
-pub(crate) fn what_to_type(run: &Run, database: &Path, paint: Paint) -> Vec<String> {
-    let name = &run.plan.rollout;
-    let state = format!("--state {}", database.display());
-    let mut lines = Vec::new();
-    let mut add = |what: &str, command: String| {
-        lines.push(format!("{what}\n    {}", paint.on(Style::Bold, &command)));
-    };
-    let of = |wanted: &dyn Fn(Phase) -> bool| -> Vec<&str> {
-        let members = run.appliances.iter().filter(|(_, member)| wanted(member.phase));
-        members.map(|(name, _)| name.as_str()).collect()
-    };
-    if run.aborted {
-        return lines;
-    }
-    if !run.has_ended() && (run.pause.is_some() || run.breach.is_some()) {
-        add("let it go on:", format!("spsfleet resume {name} {state}"));
-    }
-    for appliance in of(&|phase| phase == Phase::Unknown).iter().take(3) {
-        add(
-            "after a look at the appliance, say what became of it:",
-            format!("spsfleet resolve {name} {appliance} done|not-done {state}"),
-        );
-    }
-    let held = of(&|phase| phase == Phase::Held);
-    if !held.is_empty() {
-        let held = held.join(" ");
-        add(
-            "take what is held up again, when its reason is settled:",
-            format!("spsfleet retry {name} {held} {state}"),
-        );
-    }
-    if !of(&|phase| phase == Phase::Failed).is_empty() {
-        add(
-            "take what failed up again, when its reason is settled:",
-            format!("spsfleet retry {name} --failed {state}"),
-        );
-    }
-    lines
 }

@@ -3,6 +3,7 @@
 //! The program joins the crates ([`wiring`]), gives them the system's clock, processes and
 //! terminal, and shows what they say. No rule of a rollout stands here.
 
+mod advice;
 mod cli;
 mod coded;
 mod commands;
@@ -93,12 +94,16 @@ fn act(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Run(args) => commands::run::run(args, context).await,
             Command::Status(args) => commands::status::run(args, context).await,
             Command::Events(args) => commands::events::run(args, context).await,
+            Command::Explain(args) => commands::explain::run(args, context).await,
             Command::Pause(args) => commands::pause::run(args, context).await,
             Command::Resume(args) => commands::resume::run(args, context).await,
             Command::Abort(args) => commands::abort::run(args, context).await,
+            Command::Approve(args) => commands::approve::run(args, context).await,
+            Command::Confirm(args) => commands::confirm::run(args, context).await,
             Command::Retry(args) => commands::retry::run(args, context).await,
             Command::Skip(args) => commands::skip::run(args, context).await,
             Command::Resolve(args) => commands::resolve::run(args, context).await,
+            Command::Freeze(args) => commands::freeze::run(args, context).await,
             Command::Db(args) => commands::db::run(args, context).await,
         }
     })

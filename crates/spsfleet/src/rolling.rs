@@ -14,8 +14,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 
+use crate::advice::what_to_type;
 use crate::context::Context;
-use crate::live::{Live, what_to_type};
+use crate::live::Live;
 use crate::printer::width;
 use crate::signals::Signals;
 use crate::view::report::{self, Timeline};
@@ -39,11 +40,11 @@ pub(crate) struct Rolling {
 pub(crate) async fn roll(rolling: Rolling, context: &Context) -> anyhow::Result<Exit> {
     let Rolling { journal, database, id, options, advise } = rolling;
     let stays = options.stay_for_person;
-    let ports = wiring::ports(Arc::clone(&journal), context)?;
+    let run = snapshot(journal.reader(), &id).await?;
+    let ports = wiring::ports(Arc::clone(&journal), &run.plan, context)?;
     let executor = Executor::load(ports, &id, options).await?;
     let handle = executor.handle();
     let mut events = handle.subscribe();
-    let run = snapshot(journal.reader(), &id).await?;
     let socket = wiring::serve(&journal, handle.clone(), &run, context).await;
     let socket = socket.inspect_err(|error| {
         context.printer.warn(&format!("decisions cannot reach this process: {error:#}"));
@@ -141,7 +142,7 @@ fn say_what_to_type(live: &mut Live, database: &Path, context: &Context) {
     if live.begins_to_wait() {
         // The other terminal may be in another folder.
         let database = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
-        let lines = what_to_type(live.run(), &database, context.printer.talk);
+        let lines = what_to_type(live.run(), None, &database, context.printer.talk);
         if !lines.is_empty() {
             live.say(&format!(
                 "waiting for a person; in another terminal:\n  {}",
@@ -169,12 +170,13 @@ pub(crate) async fn tell(
         after = last.seq;
         events.iter().for_each(|event| timeline.add(event));
     }
-    let reasons = executor::reasons(&run, context.now());
+    let history = database::history(reader).await?;
+    let reasons = executor::reasons(&run, &history, context.now());
     let printer = context.printer;
     printer.say("");
     printer.print(&report::text(&run, &timeline, &reasons, printer.data, width()))?;
     if matches!(exit, Some(Exit::Held | Exit::Partial)) {
-        let mut lines = what_to_type(&run, database, printer.talk);
+        let mut lines = what_to_type(&run, None, database, printer.talk);
         lines.push("then run the same command again".to_owned());
         printer.say(&format!("\n{}", lines.join("\n")));
     }

@@ -8,6 +8,7 @@ use executor::Handle;
 use futures::future::BoxFuture;
 use model::decision::{Actor, Decision};
 use model::event::{Change, Draft, Event, RolloutChange, Seq};
+use model::history::History;
 use model::ports::{Clock, Journal};
 use model::run::Run;
 use model::{Chain, RolloutId};
@@ -42,7 +43,8 @@ impl Running {
     async fn mine(&self) -> Result<RolloutView, Refusal> {
         let ended = || Refusal::Unavailable(format!("rollout {} is ending", self.name));
         let (run, waiting, halted) = self.handle.snapshot().await.ok_or_else(ended)?;
-        Ok(RolloutView::of(&run, halted, &waiting))
+        let view = RolloutView::of(&run, halted, &waiting, self.clock.now());
+        Ok(RolloutView { at_work: Some(true), ..view })
     }
 
     /// A rollout that lies in the journal.
@@ -54,8 +56,13 @@ impl Running {
         reader.snapshot(&head.id).await.map_err(unavailable)?.ok_or_else(missing)
     }
 
-    fn view(&self, run: &Run) -> RolloutView {
-        RolloutView::of(run, false, &executor::reasons(run, self.clock.now()))
+    async fn view(&self, run: &Run) -> Result<RolloutView, Refusal> {
+        let durations = self.journal.reader().durations().await;
+        let durations =
+            durations.map_err(|error| Refusal::Unavailable(Chain(&error).to_string()))?;
+        let (history, now) = (History::of(&durations), self.clock.now());
+        let view = RolloutView::of(run, false, &executor::reasons(run, &history, now), now);
+        Ok(RolloutView { at_work: Some(false), ..view.expecting(run, &history) })
     }
 }
 
@@ -69,7 +76,7 @@ impl Service for Running {
                 views.push(if head.id == self.id {
                     self.mine().await?
                 } else {
-                    self.view(&self.other(head.id.as_str()).await?)
+                    self.view(&self.other(head.id.as_str()).await?).await?
                 });
             }
             Ok(StatusView::with(views))
@@ -81,7 +88,7 @@ impl Service for Running {
             let view = if self.is_mine(wanted) {
                 self.mine().await?
             } else {
-                self.view(&self.other(wanted).await?)
+                self.view(&self.other(wanted).await?).await?
             };
             Ok(StatusView::with(vec![view]))
         })

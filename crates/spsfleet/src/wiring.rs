@@ -1,7 +1,9 @@
 //! Where everything is joined: the executor with the real appliances, the journal on disk, the
 //! system's clock and programs, and the socket.
 
-use std::path::Path;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use control::wire::DecisionRequest;
@@ -10,9 +12,10 @@ use executor::{Handle, Ports};
 use model::decision::Decision;
 use model::event::{Change, Draft, RolloutChange};
 use model::plan::Plan;
-use model::ports::{Connector, Journal};
+use model::ports::Journal;
 use model::run::Run;
 use model::{Chain, RolloutId};
+use sps::redfish::RedfishConnector;
 use sps::{Options, SpsConnector};
 use state::SqliteJournal;
 use tokio::sync::oneshot;
@@ -24,17 +27,38 @@ use crate::spawn::SystemCommands;
 use crate::{database, system};
 
 /// The world as the executor sees it.
-pub(crate) fn ports(journal: Arc<SqliteJournal>, context: &Context) -> anyhow::Result<Ports> {
+pub(crate) fn ports(
+    journal: Arc<SqliteJournal>,
+    plan: &Plan,
+    context: &Context,
+) -> anyhow::Result<Ports> {
     let commands = Arc::new(SystemCommands);
-    let connector: Arc<dyn Connector> =
-        Arc::new(SpsConnector::new(context.clock.clone(), commands.clone(), Options::from_env()));
+    let options = Options::from_env();
+    let connector = SpsConnector::new(context.clock.clone(), commands.clone(), options.clone());
+    let power = RedfishConnector::new(context.clock.clone(), commands.clone(), options);
+    let wanted = plan.checks.support_bundle;
+    let bundles = wanted.then(|| bundles_of(journal.reader().path()));
     Ok(Ports {
         journal,
-        connector,
+        connector: Arc::new(connector),
         clock: context.clock.clone(),
         commands,
+        power: Arc::new(power),
+        bundles,
         random: Arc::new(system::random()?),
     })
+}
+
+/// The folder beside a database for support bundles: only its owner may look into it, since a
+/// bundle tells a lot about an appliance.
+fn bundles_of(database: &Path) -> PathBuf {
+    let folder = database.with_file_name("bundles");
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    if let Err(error) = made {
+        // Nothing of a rollout hangs on a bundle; the event says that there is none, and why.
+        tracing::warn!(%error, folder = %folder.display(), "there is no folder for support bundles");
+    }
+    folder
 }
 
 /// Takes a new plan over for what has not begun.

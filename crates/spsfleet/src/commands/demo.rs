@@ -267,7 +267,7 @@ async fn roll_out(
     let journal = database::write(&database, "demo", true, context.now()).await;
     let journal = Arc::new(journal.map_err(database::explain)?);
     let id = system::rollout_id(context.now(), random);
-    let ports = wiring::ports(Arc::clone(&journal), context)?;
+    let ports = wiring::ports(Arc::clone(&journal), &planned.plan, context)?;
     Executor::accept(&ports, id.clone(), planned.plan, system::actor()).await?;
     drop(ports);
     let options = Options { no_wait: false, stay_for_person: false };

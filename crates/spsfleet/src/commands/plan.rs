@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::inputs::Files;
 use crate::printer::width;
 use crate::view;
+use crate::view::plan::Shown;
 
 /// Shows what a rollout would do: waves, order, limits, and what should be known. Touches nothing.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let shown = match args.form.output {
-        Output::Text => view::plan::text(&planned.plan, usize::MAX, printer.data, width()),
+        Output::Text => {
+            view::plan::text(&planned.plan, None, Shown::Grouped, printer.data, width())
+        }
         Output::Json => serde_json::to_string_pretty(&view::plan::document(&planned.plan))?,
     };
     printer.print(&shown)?;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::inputs::{Files, Planned};
 use crate::printer::width;
 use crate::rolling::{Rolling, exit_of_ended, roll, tell};
+use crate::view::plan::Shown;
 use crate::{coded, confirm, database, system, view, wiring};
 
 /// Plans, asks, rolls out and reports, in the foreground. Run again with the same database it goes
@@ -106,7 +107,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         Standing::Unfinished(run) | Standing::Ended(run) => run.id.clone(),
         Standing::New => {
             let id = system::rollout_id(context.now(), &system::random()?);
-            let ports = wiring::ports(Arc::clone(&journal), context)?;
+            let ports = wiring::ports(Arc::clone(&journal), &plan, context)?;
             Executor::accept(&ports, id.clone(), plan, system::actor()).await?;
             id
         }
@@ -180,7 +181,7 @@ fn refuse_shared(other: &Run, plan: &Plan) -> anyhow::Result<()> {
 
 fn changed(run: &Run, plan: &Plan) -> String {
     const SHOWN: usize = 20;
-    let all = view::plan::differences(&run.plan, plan);
+    let all = view::plan::Against::of(&run.id, &run.plan, plan).lines();
     let mut lines: Vec<String> = all.iter().take(SHOWN).map(|line| format!("  {line}")).collect();
     if let more @ 1.. = all.len().saturating_sub(SHOWN) {
         lines.push(format!("  and {more} more"));
@@ -203,7 +204,7 @@ const MOST_SHOWN: usize = 30;
 /// Shows the plan and asks.
 async fn accepted(plan: &Plan, args: &Args, context: &Context) -> anyhow::Result<bool> {
     let printer = context.printer;
-    printer.say(&view::plan::text(plan, MOST_SHOWN, printer.talk, width()));
+    printer.say(&view::plan::text(plan, None, Shown::First(MOST_SHOWN), printer.talk, width()));
     if args.yes {
         return Ok(true);
     }

@@ -1,11 +1,13 @@
 //! `status`: what is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use control::wire::{RolloutView, StatusView};
 use model::event::RolloutHead;
 use model::exit::Exit;
-use model::run::Run;
+use model::plan::Plan;
+use model::run::RolloutState;
 use state::SqliteReader;
 
 use crate::cli::{Form, Output};
@@ -37,24 +39,38 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         Some(wanted) => vec![database::find(&reader, wanted).await?],
         None => wanted(&reader, args.all).await?,
     };
+    let history = database::history(&reader).await?;
     let now = context.now();
-    let mut runs = Vec::new();
+    let mut shown: Vec<(RolloutView, Arc<Plan>)> = Vec::new();
     for head in heads {
-        runs.extend(reader.snapshot(&head.id).await.map_err(database::explain)?);
+        let Some(run) = reader.snapshot(&head.id).await.map_err(database::explain)? else {
+            continue;
+        };
+        // Whether the journal can be written only the process at work knows.
+        let working = if head.ended { None } else { database::at_work(&reader, &head.id).await };
+        let at_work = working.as_ref().is_some_and(|view| view.at_work == Some(true));
+        let halted = working.is_some_and(|view| view.state == RolloutState::Halted)
+            && !run.any_half_upgraded();
+        let reasons = executor::reasons(&run, &history, now);
+        let view = RolloutView::of(&run, halted, &reasons, now).expecting(&run, &history);
+        let at_work = (!head.ended).then_some(at_work);
+        shown.push((RolloutView { at_work, ..view }, run.plan));
     }
-    let view = |run: &Run| RolloutView::of(run, false, &executor::reasons(run, now));
     let shown = match args.form.output {
         Output::Json => {
-            serde_json::to_string_pretty(&StatusView::with(runs.iter().map(view).collect()))?
+            let views = shown.into_iter().map(|(view, _)| view).collect();
+            serde_json::to_string_pretty(&StatusView::with(views))?
         }
-        Output::Text if runs.is_empty() => {
+        Output::Text if shown.is_empty() => {
             context.printer.say("no rollout yet");
             return Ok(Exit::Done);
         }
         Output::Text => {
             let (paint, width) = (context.printer.data, printer::width());
-            let text = |run: &Run| text(&view(run), &run.plan.warnings, now, paint, width);
-            runs.iter().map(text).collect::<Vec<_>>().join("\n")
+            let text = |(view, plan): &(RolloutView, Arc<Plan>)| {
+                text(view, &plan.warnings, now, paint, width)
+            };
+            shown.iter().map(text).collect::<Vec<_>>().join("\n")
         }
     };
     context.printer.print(&shown)?;

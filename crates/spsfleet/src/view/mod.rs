@@ -1,8 +1,12 @@
 //! How things are shown: JSON documents (contract: cli.md) and text.
 
+pub(crate) mod around;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod plan;
+pub(crate) mod procedure;
 pub(crate) mod reasons;
+pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod table;

@@ -10,6 +10,7 @@ use model::hold::HoldReason;
 use model::run::{Phase, RolloutState, Run};
 
 use super::reasons::Reasons;
+use super::record::Record;
 use super::status::phase_style;
 use super::table::{Table, cell, styled};
 use super::words;
@@ -21,6 +22,7 @@ pub(crate) struct Timeline {
     members: BTreeMap<ApplianceName, Span>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    record: Record,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,7 @@ struct Span {
 impl Timeline {
     /// Takes one more event in.
     pub(crate) fn add(&mut self, event: &Event) {
+        self.record.add(event);
         self.first.get_or_insert(event.at);
         self.last = Some(event.at);
         let Change::Appliance(name, change) = &event.change else { return };
@@ -82,7 +85,11 @@ pub(crate) fn text(
         cell(duration.map_or_else(|| "-".to_owned(), words::duration))
     };
     let mut why = Reasons::default();
-    for member in RolloutView::of(run, false, reasons).appliances {
+    // Debts and gaps are shown as they were when the last thing happened.
+    let now = timeline.last.unwrap_or(run.accepted_at);
+    let view = RolloutView::of(run, false, reasons, now);
+    let record = timeline.record.text(run, &view, now, paint, width);
+    for member in view.appliances {
         let style = phase_style(member.state);
         table.row([
             cell(member.name.as_str()),
@@ -103,8 +110,13 @@ pub(crate) fn text(
     let warnings: String = insecure
         .map(|warning| format!("{} {}\n", paint.on(Style::Warn, "warning:"), warning.text))
         .collect();
-    let gap = if why.is_empty() { "" } else { "\n" };
-    format!("{table}\n{why}{warnings}{gap}{}", verdict(run, timeline, paint))
+    let gap = |text: &str| if text.is_empty() { "" } else { "\n" };
+    format!(
+        "{table}\n{why}{warnings}{}{record}{}{}",
+        gap(&why),
+        gap(&record),
+        verdict(run, timeline, paint)
+    )
 }
 
 /// One line: what it came to, for how many, in what time.
@@ -138,7 +150,8 @@ pub(crate) fn verdict(run: &Run, timeline: &Timeline, paint: Paint) -> String {
         RolloutState::Succeeded => (Style::Good, "succeeded"),
         RolloutState::Failed => (Style::Bad, "finished"),
         RolloutState::Aborted => (Style::Bad, "aborted"),
-        RolloutState::Paused | RolloutState::Halted => (Style::Warn, "paused"),
+        RolloutState::Paused => (Style::Warn, "paused"),
+        RolloutState::Halted => (Style::Bad, "halted"),
         RolloutState::Running => (Style::Warn, "not finished"),
     };
     let took = match timeline.whole() {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use model::plan::Warning;
 use model::run::{Phase, RolloutState, Run, Transfer};
 
+use super::around::around;
 use super::reasons::Reasons;
 use super::table::{Table, cell, styled};
 use super::words;
@@ -56,14 +57,7 @@ pub(crate) fn text(
         paint.on(state_style(status.state), status.state.name()),
         summary(status)
     );
-    if status.waves.len() > 1 {
-        let wave = |wave: &control::wire::WaveView| format!("{} {}", wave.name, word(&wave.state));
-        let waves: Vec<String> = status.waves.iter().map(wave).collect();
-        for line in super::table::wrap(&format!("waves: {}", waves.join(", ")), width) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
+    text.push_str(&around(status, now, paint, width));
     text.push('\n');
     let mut why = Reasons::default();
     let mut table = Table::new(["NAME", "SITE", "WAVE", "STATE", "VERSION", "FOR", "REASON"]);
@@ -92,22 +86,23 @@ pub(crate) fn text(
     for warning in warnings.iter().filter(|warning| warning.code == "insecure") {
         text.push_str(&format!("{} {}\n", paint.on(Style::Warn, "warning:"), warning.text));
     }
-    for debt in &status.debts {
-        text.push_str(&format!("open: {}: {}\n", debt.appliance, debt.text));
-    }
     text
-}
-
-/// The contract's word of a value that is one word in JSON.
-fn word(value: &impl serde::Serialize) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// What stands in the table: a reason's code, or how far a transfer is.
 fn brief(appliance: &ApplianceView) -> String {
     if let Some(reason) = &appliance.reason {
         return reason.code.clone();
+    }
+    if let (Phase::Draining, Some(sessions)) = (appliance.state, appliance.sessions) {
+        return words::sessions(sessions);
+    }
+    if let Some(pair) = appliance.pair.as_ref().filter(|pair| pair.secondary_off_since.is_some()) {
+        let done = pair.done.last().map_or("", |step| step.step.name());
+        return format!("secondary off ({done})").replace(" ()", "");
+    }
+    if let Some(hop) = appliance.hop.as_ref().filter(|_| !appliance.state.is_terminal()) {
+        return format!("hop {} of {}", hop.number, hop.of);
     }
     match appliance.transfer.filter(|_| appliance.state == Phase::Staging) {
         Some(Transfer { done, total: total @ 1.. }) => {

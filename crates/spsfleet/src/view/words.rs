@@ -40,6 +40,21 @@ pub(crate) fn moment(at: Timestamp) -> String {
     format!("{at:.0}")
 }
 
+/// A moment on a zone's wall clock, to the minute: `2026-12-20 06:00 Europe/Amsterdam`.
+pub(crate) fn local(at: Timestamp, zone: &str) -> String {
+    let (tz, zone) = match jiff::tz::TimeZone::get(zone) {
+        Ok(tz) => (tz, zone),
+        Err(_) => (jiff::tz::TimeZone::UTC, "UTC"),
+    };
+    format!("{} {zone}", at.to_zoned_datetime(tz).strftime("%Y-%m-%d %H:%M"))
+}
+
+/// A moment on a zone's wall clock in few letters: `Sat 28 Nov 22:00`.
+pub(crate) fn short_local(at: Timestamp, zone: &str) -> String {
+    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    at.to_zoned_datetime(zone).strftime("%a %e %b %H:%M").to_string()
+}
+
 /// The time of day where we are, for lines of a live run.
 pub(crate) fn time_of_day(at: Timestamp) -> String {
     at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string()
@@ -48,6 +63,31 @@ pub(crate) fn time_of_day(at: Timestamp) -> String {
 /// `1 appliance`, `2 appliances`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// `1 session open`, `12 sessions open`.
+pub(crate) fn sessions(number: u64) -> String {
+    format!("{} open", count(usize::try_from(number).unwrap_or(usize::MAX), "session"))
+}
+
+/// A check of health with both values: `disk 41 % -> 44 %`, or `disk 41 %` when it is the same.
+pub(crate) fn check(check: &model::observed::HealthCheck) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let (before, after) = (text(&check.before), text(&check.after));
+    if before == after {
+        format!("{} {after}", check.name)
+    } else {
+        format!("{} {before} -> {after}", check.name)
+    }
+}
+
+/// Who let which wave's successor start, and why.
+pub(crate) fn approval(approval: &control::wire::ApprovalView) -> String {
+    let reason = match approval.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    format!("wave {} by {} at {}{reason}", approval.wave, approval.by, moment(approval.at))
 }
 
 /// The first names, and how many more there are.

@@ -1,0 +1,101 @@
+//! What a person can type to let a rollout go on.
+
+use std::path::Path;
+
+use model::decision::PersonStep;
+use model::hold::HoldReason;
+use model::run::{ApplianceRun, Phase, Run};
+use model::{ApplianceName, WaveName};
+
+use crate::printer::{Paint, Style};
+
+/// The wave whose successor a person lets start: also while it is still watched.
+pub(crate) fn to_approve(run: &Run) -> Option<&WaveName> {
+    let next = run.plan.waves.iter().position(|w| !run.waves_finished.contains(&w.name))?;
+    let before = run.plan.waves.get(next.checked_sub(1)?)?;
+    let waits = before.approval && !run.approvals.contains_key(&before.name);
+    (waits && !run.has_ended()).then_some(&before.name)
+}
+
+/// The step that a person does at an appliance, and what it is.
+pub(crate) fn to_confirm(state: &ApplianceRun) -> Option<PersonStep> {
+    match state.hold.as_ref()? {
+        HoldReason::AttendedStep { step, .. } | HoldReason::PowerFailed { step, .. } => Some(*step),
+        HoldReason::SecondaryNotProven { .. } => Some(PersonStep::SecondaryOff),
+        HoldReason::OperatorReboot { .. }
+        | HoldReason::ArmedButReboots
+        | HoldReason::RebootFailed { .. }
+        | HoldReason::ArmedOutsideWindow { .. } => Some(PersonStep::Reboot),
+        _ => None,
+    }
+}
+
+/// What a person can type now, each with what it does.
+///
+/// `of`: only what concerns this appliance.
+pub(crate) fn what_to_type(
+    run: &Run,
+    of: Option<&ApplianceName>,
+    database: &Path,
+    paint: Paint,
+) -> Vec<String> {
+    let name = &run.plan.rollout;
+    let state = format!("--state {}", database.display());
+    let mut lines = Vec::new();
+    let mut add = |what: &str, command: String| {
+        lines.push(format!("{what}\n    {}", paint.on(Style::Bold, &command)));
+    };
+    let members = || run.appliances.iter().filter(|(name, _)| of.is_none_or(|of| of == *name));
+    let all = |wanted: &dyn Fn(Phase) -> bool| -> Vec<&str> {
+        members().filter(|(_, m)| wanted(m.phase)).map(|(name, _)| name.as_str()).collect()
+    };
+    if run.aborted {
+        return lines;
+    }
+    let stopped = run.pause.is_some() || run.breach.is_some() || run.soak_failed.is_some();
+    if !run.has_ended() && stopped {
+        add("let it go on:", format!("spsfleet resume {name} {state}"));
+    }
+    if let Some(wave) = to_approve(run) {
+        add(
+            &format!("look at wave {wave}, then let the next one start:"),
+            format!("spsfleet approve {name} {wave} {state}"),
+        );
+    }
+    let attended = members().filter_map(|(of, state)| Some((of, to_confirm(state)?)));
+    for (appliance, step) in attended.take(3) {
+        add(
+            &format!("at {appliance}, {}; then:", step.instructions()),
+            format!("spsfleet confirm {name} {appliance} {} {state}", step.name()),
+        );
+    }
+    let failed_hook = |name: &ApplianceName| run.failed_hook_of(name).is_some();
+    let mut hooked = members().filter(|(name, m)| !m.phase.is_terminal() && failed_hook(name));
+    if let Some((appliance, _)) = hooked.next() {
+        add(
+            "when what the hook said is settled, run it again:",
+            format!("spsfleet retry {name} {appliance} {state}"),
+        );
+    }
+    for appliance in all(&|phase| phase == Phase::Unknown).iter().take(3) {
+        add(
+            "after a look at the appliance, say what became of it:",
+            format!("spsfleet resolve {name} {appliance} done|not-done {state}"),
+        );
+    }
+    let held = all(&|phase| phase == Phase::Held);
+    if !held.is_empty() {
+        let held = held.join(" ");
+        add(
+            "take what is held up again, when its reason is settled:",
+            format!("spsfleet retry {name} {held} {state}"),
+        );
+    }
+    if !all(&|phase| phase == Phase::Failed).is_empty() {
+        add(
+            "take what failed up again, when its reason is settled:",
+            format!("spsfleet retry {name} --failed {state}"),
+        );
+    }
+    lines
+}
