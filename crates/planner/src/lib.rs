@@ -7,7 +7,8 @@
 //!    contract, selects, and forms waves. All faults of both files come back together.
 //! 2. [`Inputs::files`] lists files to look at; the caller fills in [`Facts`].
 //! 3. [`plan`] makes the plan; [`check`] only says whether it could be made.
-//! 4. [`lint`] checks any plan, wherever it comes from, against what must always hold.
+//! 4. [`forecast()`] foresees when it is carried out.
+//! 5. [`lint`] checks any plan, wherever it comes from, against what must always hold.
 
 mod access;
 mod assemble;
@@ -19,6 +20,7 @@ mod facts;
 mod fault;
 mod fit;
 mod fleet_file;
+pub mod forecast;
 mod inputs;
 mod lint;
 mod near;
@@ -37,6 +39,7 @@ pub mod yaml;
 pub use assemble::{check, plan};
 pub use facts::{Facts, FileFact, FileKind, FileWanted};
 pub use fault::{Fault, Related};
+pub use forecast::forecast;
 pub use inputs::{Inputs, read};
 pub use lint::{LintFinding, lint};
 pub use source::{Place, Role, Source};

@@ -4,6 +4,7 @@ mod contract;
 mod example_files;
 mod faults;
 mod files;
+mod forecast;
 mod lint;
 mod plans;
 mod properties;
