@@ -23,7 +23,7 @@ const DISRUPTIVE: [Step; 3] = [Step::Activate, Step::Return, Step::Verify];
 /// full, whatever was seen before: it must fit too.
 #[must_use]
 pub fn appliance(plan: &Plan, name: &ApplianceName, history: &History) -> Expected {
-    let Expected { took, source } = own(plan, name, history);
+    let Expected { took, source } = member(plan, name, history);
     Expected { took: took.saturating_add(drain(plan)), source }
 }
 
@@ -37,9 +37,9 @@ pub fn cluster(plan: &Plan, cluster: &PlannedCluster, history: &History) -> Expe
     for rank in &cluster.ranks {
         let mut longest = SignedDuration::ZERO;
         for name in rank {
-            let member = own(plan, name, history);
-            longest = longest.max(member.took);
-            source = source.max(member.source);
+            let own = member(plan, name, history);
+            longest = longest.max(own.took);
+            source = source.max(own.source);
         }
         total = total.saturating_add(times(longest, rounds(plan, cluster.parallel, rank)));
     }
@@ -87,8 +87,10 @@ pub fn rounds(plan: &Plan, parallel: u32, rank: &[ApplianceName]) -> u32 {
     of_sites.chain(of_groups).fold(members.div_ceil(at_once), u32::max)
 }
 
-/// What an appliance takes by itself, the wait for sessions left out.
-fn own(plan: &Plan, name: &ApplianceName, history: &History) -> Expected {
+/// What an appliance takes by itself once sessions are no longer waited for, for one hop; so long
+/// too as a member of a cluster.
+#[must_use]
+pub fn member(plan: &Plan, name: &ApplianceName, history: &History) -> Expected {
     let appliance = plan.appliances.get(name);
     let seen = appliance.and_then(|of| history.expected(&DISRUPTIVE, &of.name, &of.site));
     let main = seen.unwrap_or_else(|| configured(plan, appliance));
