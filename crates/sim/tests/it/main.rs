@@ -4,9 +4,11 @@ mod support;
 
 mod authentication;
 mod behaviours;
+mod clusters;
 mod firmware;
 mod life;
 mod observer;
+mod order;
 mod pairs;
 mod port;
 mod redfish;
