@@ -190,6 +190,8 @@ impl State {
                     self.up.1 = Some(at);
                 }
                 self.jobs_over_reboot(shared, at);
+                // Nothing passes a gateway that is down (inferred: sps-api.md, section 6).
+                self.spec.health.sessions.clear();
                 self.pair_at_down(shared, at, before == Phase::Up);
                 Life::Down
             }

@@ -292,6 +292,12 @@ mod tests {
                  {"on": "GET /api/info", "fault": {"hang": {"for": "1m 30s"}}}],
                 "behaviours": [
                  {"appliance": "b", "does": {"revert": {}}},
+                 {"does": {"sessions": {"open": 12, "until": "40m"}}},
+                 {"does": {"falls_ill": {"after": "10m", "with": {"corrupted": {}}}}},
+                 {"does": {"cluster_unseen": {}}},
+                 {"does": {"power_ignored": {"act": "force_off"}}},
+                 {"does": {"other_admin": {"when": {"at": "1m"},
+                                            "act": {"hostname": {"hostname": "x"}}}}},
                  {"does": {"other_admin": {"when": {"after": "POST /api/firmware/test"},
                                             "act": {"delete_slot": {"slot": "2"}}}}}]}"#,
         )
@@ -302,12 +308,15 @@ mod tests {
             plan.faults[2].fault,
             Fault::Hang { r#for: SignedDuration::from_secs(90), acts: false }
         );
+        let off = Behaviour::PowerIgnored { act: Some(crate::PowerAct::ForceOff), times: 1 };
+        assert!(plan.behaviours.iter().any(|rule| rule.does == off));
         for wrong in [
             r#"{"fault": []}"#,
             r#"{"faults": [{"on": "GET *", "fault": {"hang": {"for": "1s", "x": 1}}}]}"#,
             r#"{"faults": [{"on": "GET *", "fault": "explode"}]}"#,
             r#"{"faults": [{"on": "api", "fault": "reset"}]}"#,
             r#"{"behaviours": [{"does": {"revert": {"twice": 1}}}]}"#,
+            r#"{"behaviours": [{"does": {"power_ignored": {"act": "explode"}}}]}"#,
         ] {
             assert!(serde_json::from_str::<FaultPlan>(wrong).is_err(), "{wrong}");
         }

@@ -198,3 +198,14 @@ async fn an_upgraded_appliance_may_fall_ill_later() {
         assert_eq!(healed, lasts.is_some(), "{with:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_cuts_the_sessions() {
+    let open = Behaviour::Sessions { open: 3, from: SignedDuration::ZERO, until: None };
+    let world = World::new(b(open));
+    let port = World::port(&world.fleet, "b");
+    assert_eq!(port.health().await.expect("health").sessions, Some(3));
+    world.reboot();
+    world.sleep(400).await;
+    assert_eq!(port.health().await.expect("health").sessions, Some(0));
+}

@@ -186,3 +186,32 @@ async fn a_changed_password_and_missing_rights_show() {
     let got = rig.post("/api/firmware/test", json!({"slot_id": 1})).await;
     assert_eq!((got.status, got.error_type()), (403, "Unauthorized"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_entries_of_one_appliance_show_one_certificate() {
+    let spec = |text: &str, certificate: Option<&str>| {
+        let mut spec = ApplianceSpec::new(name(text), "7.5.0");
+        spec.hostname = "same".to_owned();
+        spec.certificate = certificate.map(str::to_owned);
+        spec
+    };
+    let builder = SimFleet::builder().clock(clock()).appliances([
+        spec("a", Some("x")),
+        spec("b", Some("x")),
+        spec("c", None),
+    ]);
+    let rig = Rig::start(builder).await;
+    let sum = |name: &str| rig.server.certificate_sum(name).expect("a sum").clone();
+    assert_eq!(sum("a"), sum("b"));
+    assert_ne!(sum("a"), sum("c"));
+    let fleet = rig.server.fleet();
+    let leaf = |name: &str| fleet.appliance(name).expect("it is there").leaf();
+    assert_eq!(leaf("a"), leaf("b"), "in-process, too");
+    assert_ne!(leaf("a"), leaf("c"));
+    for name in ["a", "b", "c"] {
+        let address = rig.server.address(name).expect("an address");
+        let got = send(rig.http.get(format!("https://{address}/api/info"))).await;
+        let got = got.expect("the certificate is good for both addresses");
+        assert_eq!(got.json["body"]["hostname"], "same");
+    }
+}
