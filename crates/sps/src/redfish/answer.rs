@@ -83,7 +83,13 @@ fn failed(asked: &Asked, answer: &Answer, class: FailureClass, text: &str) -> Ap
 
 fn foreign(answer: &Answer) -> String {
     let kind = words::tame(answer.content_type.as_deref().unwrap_or("no content type"), 60);
-    format!("an answer that is not of Redfish (HTTP {}, {kind})", answer.status)
+    match answer.status {
+        300..400 => format!(
+            "a redirect instead of an answer (HTTP {}); give the system's id as the service lists it",
+            answer.status
+        ),
+        status => format!("an answer that is not of Redfish (HTTP {status}, {kind})"),
+    }
 }
 
 /// The service's own words: each extended message with what it proposes, else the general one.
@@ -91,20 +97,25 @@ fn said(value: &Value) -> Option<String> {
     const EXTENDED: &str = "@Message.ExtendedInfo";
     let error = value.get("error");
     let extended = error.and_then(|error| error.get(EXTENDED)).or_else(|| value.get(EXTENDED));
-    let texts = |info: &Value| {
-        let text = |name: &str| info.get(name)?.as_str().map(str::trim).map(str::to_owned);
-        let message = text("Message").or_else(|| text("MessageId"))?;
-        Some(match text("Resolution").filter(|text| !text.is_empty() && text != "None") {
+    // Some services give one message where the standard has a list.
+    let infos =
+        extended.map(|info| info.as_array().map_or(std::slice::from_ref(info), Vec::as_slice));
+    let infos = infos.unwrap_or_default();
+    let text = |info: &Value, name: &str| Some(info.get(name)?.as_str()?.trim().to_owned());
+    let message = |info: &Value| {
+        let message = text(info, "Message")?;
+        Some(match text(info, "Resolution").filter(|text| !text.is_empty() && text != "None") {
             Some(resolution) => format!("{message} {resolution}"),
             None => message,
         })
     };
-    // Some services give one message where the standard has a list.
-    let infos =
-        extended.map(|info| info.as_array().map_or(std::slice::from_ref(info), Vec::as_slice));
-    let infos: Vec<String> = infos.into_iter().flatten().filter_map(texts).collect();
-    let general = || error?.get("message")?.as_str().map(str::to_owned);
-    let text = if infos.is_empty() { general()? } else { infos.join(" ") };
+    let messages: Vec<String> = infos.iter().filter_map(message).collect();
+    let ids = || infos.iter().filter_map(|info| text(info, "MessageId")).collect::<Vec<_>>();
+    let text = match error.and_then(|error| text(error, "message")) {
+        _ if !messages.is_empty() => messages.join(" "),
+        Some(general) => general,
+        None => Some(ids().join(" ")).filter(|ids| !ids.is_empty())?,
+    };
     Some(words::tame(&words::hide_user_info(&text), 500))
 }
 
@@ -153,7 +164,12 @@ mod tests {
             {"MessageId": "Base.1.8.Other", "Resolution": "None"}]);
         let error =
             json!({"error": {"code": "c", "message": "general", "@Message.ExtendedInfo": info}});
-        assert_eq!(detail(error), "ResetType is wrong. Use another. Base.1.8.Other");
+        assert_eq!(detail(error), "ResetType is wrong. Use another.");
+        let only_an_id = json!([{"MessageId": "Base.1.0.GeneralError"}]);
+        let error = json!({"error": {"message": "general", "@Message.ExtendedInfo": only_an_id}});
+        assert_eq!(detail(error), "general");
+        let only_an_id = json!({"@Message.ExtendedInfo": [{"MessageId": "Base.1.0.GeneralError"}]});
+        assert_eq!(detail(only_an_id), "Base.1.0.GeneralError");
         assert_eq!(detail(json!({"error": {"message": "general"}})), "general");
         assert_eq!(detail(json!({"@Message.ExtendedInfo": {"Message": "one"}})), "one");
         assert_eq!(
