@@ -16,6 +16,7 @@ use model::observed::Slot;
 use model::ports::{PowerState, PowerSwitch};
 use model::run::Phase;
 
+use super::activate::look_at_partners;
 use super::context::{Context, Deadline, unsigned};
 use super::power::{Tries, beside, prove_secondary, switch};
 use super::reboot::{WINDOW_AGAIN, attend, unattend};
@@ -298,6 +299,7 @@ async fn ask_off(
         return;
     }
     let Some(switch) = switch_of(context, memory, ha) else { return };
+    look_at_partners(context).await;
     let Some(looked) = armed_now(context, watcher).await else { return };
     if let Err(reason) = context.intend(act).await {
         let again = if matches!(reason, HoldReason::ArmedOutsideWindow { .. }) {
@@ -322,7 +324,7 @@ async fn ask_off(
 
 /// A look at everything: logged in, the old version, the target selected for the next boot. When
 /// it was taken.
-async fn armed_now(context: &mut Context, watcher: &mut Watcher) -> Option<Duration> {
+pub(super) async fn armed_now(context: &mut Context, watcher: &mut Watcher) -> Option<Duration> {
     let looked = context.monotonic();
     let Sight::Up(version) = watcher.look(context).await else { return None };
     let upgrade = context.run.upgrade.clone()?;
@@ -381,6 +383,7 @@ pub(super) fn is_wrong_node(context: &Context) -> bool {
 /// one undo before the primary is verified: nothing was rebooted, so that both nodes hold what they
 /// held (contract: semantics.md, "Debts").
 pub(super) async fn restore(context: &mut Context) -> Stop {
+    tracing::error!(appliance = %context.name, "the appliance stopped answering while its secondary was to go off: the node is switched on again");
     let what = match switch_on_again(context).await {
         Ok(()) => "it was switched on again".to_owned(),
         Err(why) => format!("it may still be off ({why}): see to it that it is on"),

@@ -15,11 +15,15 @@ use model::run::Phase;
 
 use super::activate::look_at_partners;
 use super::context::Context;
+use super::pair::armed_now;
 use super::power::{COMMAND_LIMIT, Tries, beside, restarter};
 use super::sight::Watcher;
 
 /// How long a closed window is waited for before it is asked again whether one is open.
 pub(super) const WINDOW_AGAIN: Duration = Duration::from_mins(1);
+
+/// So long the partners may be looked at without looking at the appliance itself again.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// A program that a dead process of ours started for an act may still be at work: it is waited
 /// for, and ended after its time, before anything is judged.
@@ -94,7 +98,12 @@ async fn restart(
     switch: Arc<dyn PowerSwitch>,
 ) {
     // Its partners may have gone down since it was armed.
+    let began = context.monotonic();
     look_at_partners(context).await;
+    // The second look at a silent partner takes longer than the look at itself lasts.
+    if context.monotonic() - began > QUICK && armed_now(context, watcher).await.is_none() {
+        return;
+    }
     match context.intend(Act::Reboot).await {
         Ok(()) => unattend(context, Step::Return),
         Err(reason @ HoldReason::ArmedOutsideWindow { .. }) => {

@@ -1,30 +1,23 @@
 //! HA pairs: their steps by a person and by power switches, what is lost on the way, and a program
 //! that dies at every event.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+mod around;
+mod deaths;
+mod switches;
+
 use std::time::Duration;
 
 use executor::Ending;
-use futures::future::BoxFuture;
 use jiff::SignedDuration;
 use model::decision::{Decision, PersonStep};
-use model::event::{ActOutcome, ApplianceChange, Change, FailureCode};
-use model::failure::{ApplianceError, FailureClass};
-use model::fleet::{Appliance, Ha, HaMode, PowerTarget, Reboot, Redfish, UpgradeCall};
+use model::event::FailureCode;
+use model::fleet::{Appliance, Ha, HaMode, PowerTarget, Reboot, UpgradeCall};
 use model::hold::HoldReason;
-use model::names::ApplianceName;
-use model::ports::{
-    Answer, Command, CommandError, CommandOutput, CommandRunner, PowerConnector, PowerState,
-    PowerSwitch, ProcessId,
-};
+use model::plan::Plan;
 use model::run::Phase;
 use sim::ledger::observer::{Limits, violations};
-use sim::{
-    ApplianceSpec, Behaviour, Fault, FaultPlan, FaultRule, Life, Node, PowerAct, UpgradeMode,
-};
+use sim::{ApplianceSpec, Behaviour, Fault, FaultPlan, FaultRule, Node, PowerAct, UpgradeMode};
 
-use crate::prefixes::{run_and_die, tell};
 use crate::world::{World, change, name, spec};
 
 fn pair_spec(mode: UpgradeMode) -> ApplianceSpec {
@@ -40,21 +33,28 @@ async fn world(
     call: UpgradeCall,
     tune: impl FnOnce(&mut Appliance),
 ) -> World {
+    planned(faults, mode, call, |plan| change(plan, "a", tune)).await
+}
+
+async fn planned(
+    faults: FaultPlan,
+    mode: HaMode,
+    call: UpgradeCall,
+    tune: impl FnOnce(&mut Plan),
+) -> World {
     let simulated = match call {
         UpgradeCall::Reboots => UpgradeMode::Reboots,
         _ => UpgradeMode::Arms,
     };
-    let mut world = World::new(vec![pair_spec(simulated)], faults, |plan| {
+    World::new(vec![pair_spec(simulated)], faults, |plan| {
         change(plan, "a", |entry| {
             let sample = sim::sample::pair(&entry.name, mode, call);
             (entry.ha, entry.reboot) = (sample.ha, sample.reboot);
             entry.upgrade_call = call;
-            tune(entry);
         });
+        tune(plan);
     })
-    .await;
-    world.ports.power = world.fleet.power();
-    world
+    .await
 }
 
 async fn automatic(faults: FaultPlan) -> World {
@@ -117,7 +117,7 @@ async fn with_a_person(world: &World) -> (Ending, Vec<PersonStep>) {
             world.decide(Decision::Resolve { appliance: name("a"), done }).await;
             continue;
         }
-        let Some(step) = waited_for(world).filter(|_| done.len() < 8) else {
+        let Some(step) = waited_for(world).filter(|_| done.len() < 12) else {
             return (ending, done);
         };
         by_hand(world, step).await;
@@ -240,104 +240,6 @@ async fn an_act_of_which_nobody_knows_is_left_to_a_person() {
     }
 }
 
-/// Power switches that no connection reaches, so many times for each act.
-struct Deaf {
-    inner: Arc<dyn PowerConnector>,
-    times: usize,
-}
-
-struct DeafSwitch {
-    inner: Arc<dyn PowerSwitch>,
-    left: [AtomicUsize; 3],
-}
-
-impl PowerConnector for Deaf {
-    fn connect(&self, redfish: &Redfish, of: &ApplianceName) -> Arc<dyn PowerSwitch> {
-        let left = [self.times; 3].map(AtomicUsize::new);
-        Arc::new(DeafSwitch { inner: self.inner.connect(redfish, of), left })
-    }
-}
-
-impl DeafSwitch {
-    fn heard<'a>(&'a self, act: usize, answer: Answer<'a, ()>) -> Answer<'a, ()> {
-        let left = &self.left[act];
-        if left.load(Ordering::Relaxed) == 0 {
-            return answer;
-        }
-        left.fetch_sub(1, Ordering::Relaxed);
-        Box::pin(std::future::ready(Err(ApplianceError {
-            class: FailureClass::Unreachable,
-            request: "POST Reset".to_owned(),
-            host: "bmc".to_owned(),
-            detail: "connection refused".to_owned(),
-            status: None,
-            error_type: None,
-            test_summary: None,
-            retry_after: None,
-        })))
-    }
-}
-
-impl PowerSwitch for DeafSwitch {
-    fn state(&self) -> Answer<'_, PowerState> {
-        self.inner.state()
-    }
-
-    fn on(&self) -> Answer<'_, ()> {
-        self.heard(0, self.inner.on())
-    }
-
-    fn off(&self) -> Answer<'_, ()> {
-        self.heard(1, self.inner.off())
-    }
-
-    fn force_off(&self) -> Answer<'_, ()> {
-        self.inner.force_off()
-    }
-
-    fn restart(&self) -> Answer<'_, ()> {
-        self.heard(2, self.inner.restart())
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_service_that_cannot_be_reached_is_asked_again() {
-    let mut world = automatic(FaultPlan::default()).await;
-    let inner = world.fleet.power();
-    world.ports.power = Arc::new(Deaf { inner, times: 1 });
-    // Restart is connected for anew each time it is asked for: it is never heard.
-    let (ending, done) = with_a_person(&world).await;
-    assert_eq!((ending, done), (ALL, vec![PersonStep::Reboot]), "{}", world.story());
-    check_whole(&world);
-    let not_done = |event: &&model::event::Event| {
-        let Change::Appliance(_, ApplianceChange::Outcome { outcome, .. }) = &event.change else {
-            return false;
-        };
-        *outcome == ActOutcome::NotDone
-    };
-    assert_eq!(world.journal.all().iter().filter(not_done).count(), 7, "{}", world.story());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_act_waits_for_a_person_who_says_retry() {
-    let conflict = || Fault::Status {
-        code: 409,
-        r#type: Some("Base.1.8.ResourceInUse".to_owned()),
-        message: Some("busy".to_owned()),
-        retry_after: None,
-        acts: false,
-    };
-    for request in ["POWER /secondary/off", "POWER /secondary/on"] {
-        let rule = FaultRule::once(request, conflict());
-        let world = automatic(FaultPlan::default().with(rule)).await;
-        assert_eq!(world.run().await, Ending::Held, "{request}");
-        assert!(matches!(world.hold("a"), HoldReason::PowerFailed { .. }), "{}", world.story());
-        world.decide(Decision::Retry { appliances: vec![name("a")] }).await;
-        assert_eq!(world.run().await, ALL, "{request}: {}", world.story());
-        check_whole(&world);
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_wrong_node_is_switched_on_again_and_the_pair_fails() {
     let world = automatic(FaultPlan::default().where_("a", Behaviour::SwitchIsPrimary {})).await;
@@ -352,6 +254,11 @@ async fn the_wrong_node_is_switched_on_again_and_the_pair_fails() {
     world.ports.clock.sleep(Duration::from_mins(20)).await;
     let pair = world.fleet.appliance("a").and_then(|a| a.pair()).expect("a pair");
     assert!(pair.secondary_has_power && !pair.broken, "{pair:?}");
+    // A person has put it right: it is judged by what it is now.
+    world.decide(Decision::Retry { appliances: vec![name("a")] }).await;
+    world.decide(Decision::Resume).await;
+    assert_eq!(world.run().await, ALL, "{}", world.story());
+    assert_eq!(taken(&world, Node::Secondary, PowerAct::On), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -439,186 +346,4 @@ async fn a_reboot_that_is_confirmed_and_does_not_come_is_held_again() {
     assert_eq!(ending, ALL, "{}", world.story());
     assert_eq!(done.first(), Some(&PersonStep::Reboot));
     check_whole(&world);
-}
-
-/// Programs that press the simulated nodes' buttons.
-struct Programs {
-    power: Arc<dyn PowerSwitch>,
-    check: Arc<AtomicI32>,
-}
-
-impl CommandRunner for Programs {
-    fn run<'a>(
-        &'a self,
-        command: &'a Command,
-        started: Box<dyn FnOnce(ProcessId) + Send + 'a>,
-    ) -> BoxFuture<'a, Result<CommandOutput, CommandError>> {
-        started(ProcessId { pid: 7, started: 7 });
-        Box::pin(async move {
-            let output = |code, stdout: &str| CommandOutput {
-                code: Some(code),
-                stdout: stdout.to_owned(),
-                stderr: String::new(),
-            };
-            let step = command.env.iter().find(|(key, _)| key == "SPSFLEET_STEP");
-            let step = step.map(|(_, step)| step.as_str()).expect("the step is told");
-            let done = match command.words[0].as_str() {
-                "check" => {
-                    assert_eq!(step, "secondary-off");
-                    return Ok(output(self.check.load(Ordering::Relaxed), ""));
-                }
-                "state" => {
-                    let state = self.power.state().await.expect("a state");
-                    let word = if state == PowerState::On { "ON\n" } else { "off\n" };
-                    return Ok(output(0, word));
-                }
-                "on" => {
-                    assert_eq!(step, "secondary-on");
-                    self.power.on().await
-                }
-                "off" => {
-                    assert_eq!(step, "secondary-off");
-                    self.power.off().await
-                }
-                other => panic!("{other} is not there"),
-            };
-            Ok(output(i32::from(done.is_err()), ""))
-        })
-    }
-
-    fn await_leftover(&self, _: ProcessId, _: Duration) -> BoxFuture<'_, bool> {
-        Box::pin(std::future::ready(false))
-    }
-}
-
-async fn by_programs(faults: FaultPlan) -> (World, Arc<AtomicI32>) {
-    let words = |word: &str| vec![word.to_owned()];
-    let mut world = tuned(faults, |ha| {
-        ha.secondary_check = Some(words("check"));
-        let (on, off, state) = (words("on"), words("off"), words("state"));
-        ha.secondary_power = Some(PowerTarget::Command { on, off, state });
-    })
-    .await;
-    let redfish = sim::sample::redfish(&name("a"), Node::Secondary);
-    let check = Arc::new(AtomicI32::new(0));
-    let power = world.fleet.power().connect(&redfish, &name("a"));
-    world.ports.commands = Arc::new(Programs { power, check: Arc::clone(&check) });
-    (world, check)
-}
-
-#[tokio::test(start_paused = true)]
-async fn programs_switch_as_a_service_does() {
-    let (world, _) = by_programs(FaultPlan::default()).await;
-    assert_eq!(world.run().await, ALL, "{}", world.story());
-    check_whole(&world);
-    let started = |event: &&model::event::Event| {
-        matches!(event.change, Change::Appliance(_, ApplianceChange::CommandStarted(_)))
-    };
-    assert_eq!(world.journal.all().iter().filter(started).count(), 2, "of the two acts only");
-    // A program that ended ill may have done its work: it is looked after.
-    for request in ["POWER /secondary/off", "POWER /secondary/on"] {
-        let (world, _) = by_programs(lost(request)).await;
-        assert_eq!(world.run().await, ALL, "{request}: {}", world.story());
-        check_whole(&world);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_not_proven_to_be_the_secondary_is_not_switched_off() {
-    let (world, check) = by_programs(FaultPlan::default()).await;
-    check.store(1, Ordering::Relaxed);
-    assert_eq!(world.run().await, Ending::Held);
-    assert!(matches!(world.hold("a"), HoldReason::SecondaryNotProven { .. }), "{}", world.story());
-    assert_eq!(taken(&world, Node::Secondary, PowerAct::Off), 0);
-    check.store(0, Ordering::Relaxed);
-    world.decide(Decision::Retry { appliances: vec![name("a")] }).await;
-    assert_eq!(world.run().await, ALL, "{}", world.story());
-    check_whole(&world);
-}
-
-/// A way to run a pair, for the deaths of the program.
-struct Story {
-    name: &'static str,
-    faults: fn() -> FaultPlan,
-    mode: HaMode,
-    call: UpgradeCall,
-    force: bool,
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_death_at_any_event_breaks_no_pair() {
-    fn quiet() -> FaultPlan {
-        FaultPlan::default()
-    }
-    fn slow() -> FaultPlan {
-        let by = SignedDuration::from_hours(30);
-        quiet().where_("a", Behaviour::SlowShutdown { by })
-    }
-    let story = |name, faults, mode, call, force| Story { name, faults, mode, call, force };
-    use HaMode::{Attended, Automatic};
-    use UpgradeCall::{Arms, Reboots};
-    let stories = [
-        story("automatic", quiet, Automatic, Arms, false),
-        story("attended", quiet, Attended, Arms, false),
-        story("automatic, reboots", quiet, Automatic, Reboots, false),
-        story("forced", slow, Automatic, Arms, true),
-        story("off lost", || lost("POWER /secondary/off"), Automatic, Arms, false),
-        story("on lost", || lost("POWER /secondary/on"), Automatic, Arms, false),
-    ];
-    let absences = [Duration::ZERO, Duration::from_secs(12), Duration::from_mins(20)];
-    let (mut wrong, mut runs) = (Vec::new(), 0);
-    for story in &stories {
-        let fresh = || {
-            world((story.faults)(), story.mode, story.call, |entry| {
-                let ha = entry.ha.as_mut().expect("a pair");
-                ha.force_off_after = story.force.then(|| SignedDuration::from_mins(5));
-            })
-        };
-        let whole = fresh().await;
-        assert_eq!(with_a_person(&whole).await.0, ALL, "{}: {}", story.name, whole.story());
-        for prefix in 1..whole.journal.all().len() {
-            for absence in absences {
-                let world = fresh().await;
-                run_and_die(&world, prefix).await;
-                world.ports.clock.sleep(absence).await;
-                let (ending, done) = with_a_person(&world).await;
-                runs += 1;
-                let told = format!("{}, event {prefix}, away {absence:?}", story.name);
-                let pair = world.fleet.appliance("a").and_then(|a| a.pair()).expect("a pair");
-                if ending != ALL || !pair.whole || world.phase("a") != Phase::Succeeded {
-                    wrong.push(format!("{told}: {ending:?} {done:?} {pair:?}\n{}", world.story()));
-                }
-                for rule in broken_rules(&world) {
-                    wrong.push(format!("{told}: {rule} ({done:?})\n{}", world.story()));
-                }
-            }
-        }
-    }
-    let summary = format!("{runs} deaths of {} stories, {} wrong", stories.len(), wrong.len());
-    let shown = wrong.iter().take(3).cloned().collect::<Vec<_>>().join("\n\n");
-    assert!(wrong.is_empty(), "{summary}\n{shown}");
-    assert!(runs > 300, "{summary}");
-    tell(&summary);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_death_while_the_wrong_node_is_off_still_brings_it_back() {
-    let fresh = || automatic(FaultPlan::default().where_("a", Behaviour::SwitchIsPrimary {}));
-    let whole = fresh().await;
-    whole.run().await;
-    let events = whole.journal.all().len();
-    for prefix in 1..events {
-        let world = fresh().await;
-        run_and_die(&world, prefix).await;
-        let (_, done) = with_a_person(&world).await;
-        world.ports.clock.sleep(Duration::from_mins(20)).await;
-        let pair = world.fleet.appliance("a").and_then(|a| a.pair()).expect("a pair");
-        assert!(pair.secondary_has_power, "event {prefix}: {pair:?} {done:?}\n{}", world.story());
-        let life = world.ledger().life_of("a");
-        let broken = life.iter().any(|life| matches!(life, Life::PairBroken { .. }));
-        assert!(!broken, "event {prefix}: {}", world.story());
-        for act in [PowerAct::Off, PowerAct::On] {
-            assert!(taken(&world, Node::Secondary, act) <= 1, "event {prefix}: {}", world.story());
-        }
-    }
 }
