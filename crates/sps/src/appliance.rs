@@ -1,7 +1,7 @@
 //! The endpoints (sps-api.md, sections 1, 3, 5 and 6).
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -59,6 +59,10 @@ impl SpsAppliance {
         })
     }
 
+    fn note_uploaded(&self, sum: Option<Sha256Hex>) {
+        *self.uploaded.lock().unwrap_or_else(PoisonError::into_inner) = sum;
+    }
+
     async fn send_image(
         &self,
         image: &Image,
@@ -69,6 +73,8 @@ impl SpsAppliance {
         let asked = self.line.asked(Kind::Change, &Method::POST, &path);
         let local = |text: String| asked.fail(FailureClass::Local, text);
         let source = upload::open(image).await.map_err(local)?;
+        let length = source.length;
+        self.note_uploaded(None);
         let ticket = self.ticket(&asked, Fresh::JustNow).await?;
         let progress = Arc::new(Progress::new(Arc::clone(self.line.clock()), sent));
         let (form, reader) = upload::form(source, &progress).map_err(local)?;
@@ -80,6 +86,9 @@ impl SpsAppliance {
         };
         let incoming = self.line.exchange(&asked, outgoing, || progress.stalled(stall)).await;
         let outcome = self.settle(&asked, &ticket, incoming, wire::uploaded);
+        // Once the connection has taken all of it, the reader is at its end.
+        let sum = if progress.sent() >= length { reader.await.ok().flatten() } else { None };
+        self.note_uploaded(sum.clone());
         if let Some(why) = progress.local_failure() {
             return Err(local(format!("the image {} cannot be read: {why}", image.path)));
         }
@@ -87,9 +96,9 @@ impl SpsAppliance {
             self.lose(&ticket);
         }
         let slot = outcome?;
-        match reader.await {
-            Ok(Some(sha256)) => Ok(Uploaded { slot, sha256 }),
-            _ => Err(asked.fail(
+        match sum {
+            Some(sha256) => Ok(Uploaded { slot, sha256 }),
+            None => Err(asked.fail(
                 FailureClass::OutcomeUnknown,
                 "the appliance answered before the whole image was sent",
             )),
@@ -198,6 +207,10 @@ impl Appliance for SpsAppliance {
         sent: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Answer<'a, Uploaded> {
         Box::pin(self.send_image(image, stall, sent))
+    }
+
+    fn uploaded_sum(&self) -> Option<Sha256Hex> {
+        self.uploaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn test<'a>(&'a self, slot: &'a SlotKey, limit: Duration) -> Answer<'a, TestReport> {

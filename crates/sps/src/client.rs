@@ -1,14 +1,15 @@
 //! Requests of a logged-in caller: the login itself, the healing of a lost session, and what may be
 //! repeated.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::chain::Chain;
+use model::digest::Sha256Hex;
 use model::failure::{ApplianceError, FailureClass};
 use model::fleet::{self, Login};
 use model::names::ApplianceName;
@@ -37,6 +38,8 @@ pub struct SpsAppliance {
     gate: Arc<dyn LoginGate>,
     credentials: Credentials,
     sessions: Sessions,
+    /// The sum of the last image that was sent whole.
+    pub(crate) uploaded: Mutex<Option<Sha256Hex>>,
     /// A read of a logged-in caller has worked.
     reads_work: AtomicBool,
 }
@@ -80,6 +83,7 @@ impl SpsAppliance {
             gate,
             credentials,
             sessions: Sessions::new(Arc::clone(&shared.clock)),
+            uploaded: Mutex::default(),
             reads_work: AtomicBool::new(false),
         }
     }

@@ -35,4 +35,5 @@ pub use client::SpsAppliance;
 pub use connector::SpsConnector;
 pub use credentials::{CredentialError, check_source};
 pub use options::{Options, USER_AGENT};
+pub use trust::check_ca;
 pub use wire::UserInfo;

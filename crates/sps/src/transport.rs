@@ -16,19 +16,27 @@ pub(crate) fn failed(asked: &Asked, error: reqwest::Error) -> ApplianceError {
     if let Some(tls) = find::<rustls::Error>(&error).filter(|tls| trust::is_about_identity(tls)) {
         return asked.fail(FailureClass::IdentityNotProven, trust::explain(tls));
     }
-    let cause: &(dyn Error + 'static) = match error.source() {
-        Some(source) => source,
-        None => &error,
-    };
     if error.is_builder() {
-        return asked.fail(FailureClass::Local, words::chain(cause, 300));
+        return asked.fail(FailureClass::Local, told(&error));
     }
     if error.is_connect() {
         let (class, what) = connecting(asked.kind, &error);
-        return asked.fail(class, format!("{what}: {}", words::chain(cause, 300)));
+        return asked.fail(class, with_cause(what, &error));
     }
     let what = if error.is_timeout() { "it took too long" } else { "the connection broke" };
-    asked.fail(asked.kind.lost(), format!("{what}: {}", words::chain(cause, 300)))
+    asked.fail(asked.kind.lost(), with_cause(what, &error))
+}
+
+/// What happened, and what the system says; a time that ran out says it all.
+fn with_cause(what: &str, error: &reqwest::Error) -> String {
+    if error.is_timeout() { what.to_owned() } else { format!("{what}: {}", told(error)) }
+}
+
+/// The innermost cause: all around it are the words of libraries for where it passed by.
+fn told(error: &reqwest::Error) -> String {
+    let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let plain = innermost.split(" (os error ").next().unwrap_or(&innermost);
+    words::tame(&words::hide_user_info(plain), 300)
 }
 
 /// A failure before the request was sent. A handshake that breaks is told from no connection at

@@ -91,14 +91,7 @@ impl Anchors {
         if let Some(roots) = known {
             return Ok(Anchor { measure, roots: Some(roots) });
         }
-        let mut store = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&text) {
-            let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
-            store.add(certificate).map_err(|error| invalid(error.to_string()))?;
-        }
-        if store.is_empty() {
-            return Err(invalid("no certificate in it".to_owned()));
-        }
+        let store = roots_of(&text).map_err(invalid)?;
         let roots = self.verifier(store).map_err(invalid)?;
         let mut cas = self.cas.write().unwrap_or_else(PoisonError::into_inner);
         let roots = cas.entry(sum).or_insert(roots).clone();
@@ -121,6 +114,25 @@ impl Anchors {
             .build()
             .map_err(|error| error.to_string())
     }
+}
+
+/// Says whether a file's content is a list of PEM certificates that can be trusted as CAs, as it is
+/// read when an appliance is called.
+///
+/// # Errors
+/// What is wrong, in words for the person.
+pub fn check_ca(text: &[u8]) -> Result<(), String> {
+    roots_of(text).map(drop)
+}
+
+fn roots_of(text: &[u8]) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    for (certificate, number) in CertificateDer::pem_slice_iter(text).zip(1_usize..) {
+        let bad = |why: String| format!("certificate {number} in it cannot be read ({why})");
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        store.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if store.is_empty() { Err("there is no PEM certificate in it".to_owned()) } else { Ok(store) }
 }
 
 /// Verifies the certificate of every host against the anchor of that host. The verifier sees no

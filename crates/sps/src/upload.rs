@@ -62,6 +62,11 @@ impl Progress {
         }
     }
 
+    /// How many bytes of the image the connection has taken.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     fn failed(&self, why: &io::Error) {
         *self.local.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_string());
     }

@@ -370,7 +370,14 @@ pub(crate) fn cluster_status(answer: &Value) -> Reading<Vec<ClusterNode>> {
             last_seen: at.words("last_seen", 80),
             healthy: at.maybe("health_status").is_some(),
             sync_status: at.words("sync_status", 80),
-            warnings: warnings.iter().filter_map(|at| at.words("message", 300)).collect(),
+            // One without a message is one all the same.
+            warnings: warnings
+                .iter()
+                .map(|at| {
+                    at.words("message", 300)
+                        .unwrap_or_else(|| words::tame(&at.value.to_string(), 300))
+                })
+                .collect(),
             is_self,
             key,
         })
@@ -464,8 +471,51 @@ mod tests {
         assert_eq!(health.raid.as_deref(), Some("optimal"));
         assert_eq!(health.sessions, Some(4));
         assert_eq!(super::health(&json!({"health_status": {}})), Ok(Health::default()));
+        assert!(health.queues.is_empty() && health.indexer.is_none());
         let summed = json!({"health_status": {"sessions": {"ssh": 2, "rdp": 1}}});
         assert_eq!(super::health(&summed).expect("health").sessions, Some(3));
+    }
+
+    #[test]
+    fn queues_and_indexer_are_taken_in_any_shape() {
+        let health = |status: Value| health(&json!({ "health_status": status })).expect("health");
+        let of = |queues: Value| {
+            let queues = health(json!({ "pipeline_queues": queues })).queues;
+            queues.iter().map(|(name, n)| format!("{name}={n}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            of(json!({"audit": 3, "index": 4.0, "state": "ok", "none": null})),
+            "audit=3 index=4"
+        );
+        assert_eq!(
+            of(json!({"audit": {"length": 3, "oldest": "x"}, "list": [7, {"n": 8}]})),
+            "audit.length=3 list.0=7 list.1.n=8"
+        );
+        assert_eq!(of(json!([])), "");
+        assert_eq!(of(json!("none")), "");
+        assert_eq!(of(json!({"a": {"b": {"c": {"d": 1}}}})), "", "not without end");
+        let many: serde_json::Map<String, Value> =
+            (0..1000).map(|at| (format!("queue-{at}"), json!(at))).collect();
+        assert_eq!(health(json!({ "pipeline_queues": many })).queues.len(), 64);
+
+        let indexer = |indexer: Value| health(json!({ "indexer": indexer })).indexer;
+        assert_eq!(indexer(json!("running")).as_deref(), Some("running"));
+        assert_eq!(indexer(json!({"status": "idle", "n": 1})).as_deref(), Some("idle"));
+        assert_eq!(
+            indexer(json!({"jobs": 2, "near": {"live": 1}})).as_deref(),
+            Some("jobs: 2, near.live: 1")
+        );
+        assert_eq!(indexer(json!({})), None);
+        assert_eq!(indexer(json!(null)), None);
+    }
+
+    #[test]
+    fn a_warning_of_any_shape_is_one() {
+        let node = json!({"key": "n", "configuration_sync": {"issues": {"warnings": [
+            {"message": "w", "paths": []}, "bare", {"text": "x"}]}}});
+        let nodes = cluster_status(&json!({"items": [node]})).expect("nodes");
+        assert_eq!(nodes[0].warnings, ["w", "\"bare\"", "{\"text\":\"x\"}"]);
+        assert!(!nodes[0].healthy && !nodes[0].is_self);
     }
 
     #[test]

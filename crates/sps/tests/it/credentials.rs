@@ -111,4 +111,18 @@ mod commands {
         }
         assert!(server.scene.heard().is_empty());
     }
+
+    #[tokio::test]
+    async fn a_command_sees_whose_password_is_asked_for() {
+        let (caller, _server, client) = pair().await;
+        client.info().await.expect("logged in");
+        let seen = caller.runner.1.lock().expect("no panic").clone();
+        let seen: Vec<_> = seen.iter().map(|(name, is)| (name.as_str(), is.as_str())).collect();
+        let wanted = [
+            ("SPSFLEET_APPLIANCE", "ams-1"),
+            ("SPSFLEET_ADDRESS", "127.0.0.1"),
+            ("SPSFLEET_SITE", "default"),
+        ];
+        assert_eq!(seen, wanted);
+    }
 }

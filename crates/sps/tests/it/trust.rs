@@ -96,6 +96,25 @@ async fn a_ca_file_that_cannot_be_used_is_named() {
     }
 }
 
+#[test]
+fn a_ca_file_is_checked_as_it_is_read() {
+    let good = Pki::new().ca_pem;
+    let frame =
+        |inner: &str| format!("-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n");
+    sps::check_ca(good.as_bytes()).expect("a CA");
+    sps::check_ca(format!("# ours\n{good}{good}").as_bytes()).expect("twice");
+    for (bad, number) in [("AAAA", 2), ("bm8gY2VydGlmaWNhdGU=", 2), ("!!!!", 2)] {
+        let error = sps::check_ca(format!("{good}{}", frame(bad)).as_bytes()).expect_err(bad);
+        assert!(error.starts_with(&format!("certificate {number} in it")), "{bad}: {error}");
+    }
+    let cut = &good[..good.len() - 30];
+    sps::check_ca(cut.as_bytes()).expect_err("it has no end");
+    for empty in ["", "no certificate"] {
+        let error = sps::check_ca(empty.as_bytes()).expect_err("nothing");
+        assert_eq!(error, "there is no PEM certificate in it");
+    }
+}
+
 #[tokio::test]
 async fn a_corrected_ca_file_is_read_again() {
     let pki = Pki::new();

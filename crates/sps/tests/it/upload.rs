@@ -106,7 +106,7 @@ async fn a_stuck_upload_is_given_up() {
 async fn an_upload_without_an_answer_is_given_up() {
     let (caller, server, client) = pair().await;
     server.scene.once(UPLOAD, Do::Hang);
-    let (_file, _, image) = image(SIZE);
+    let (_file, bytes, image) = image(SIZE);
     let time = async {
         server.scene.arrives(UPLOAD, 1).await;
         caller.clock.pass(60);
@@ -114,6 +114,26 @@ async fn an_upload_without_an_answer_is_given_up() {
     let (answer, ()) = futures::future::join(client.upload(&image, STALL, silent()), time).await;
     assert_eq!(answer.expect_err("no answer").class, FailureClass::OutcomeUnknown);
     assert_eq!(server.scene.count(UPLOAD), 1);
+    assert_eq!(client.uploaded_sum(), Some(Sha256Hex::of(&bytes)), "it was sent whole");
+}
+
+#[tokio::test]
+async fn the_sum_of_what_was_sent_is_known_without_an_answer() {
+    let (_caller, server, client) = pair().await;
+    let (_file, bytes, image) = image(SIZE);
+    assert_eq!(client.uploaded_sum(), None);
+    for lost in [Do::Close, Do::Reset, json(502, "")] {
+        server.scene.once(UPLOAD, lost);
+        client.upload(&image, STALL, silent()).await.expect_err("no answer");
+        assert_eq!(client.uploaded_sum(), Some(Sha256Hex::of(&bytes)));
+    }
+    let shorter = Arc::new(tempfile::NamedTempFile::new().expect("a file"));
+    shorter.as_file().set_len(32 << 20).expect("grown");
+    let path = shorter.path().display().to_string();
+    let cut = Arc::new(move |_| shorter.as_file().set_len(1024).expect("cut"));
+    let image = Image { path, size: 32 << 20 };
+    client.upload(&image, STALL, cut).await.expect_err("it became shorter");
+    assert_eq!(client.uploaded_sum(), None, "not sent whole, and nothing of the one before");
 }
 
 #[tokio::test]
