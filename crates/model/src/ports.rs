@@ -56,6 +56,11 @@ pub trait Appliance: Send + Sync {
         stall: Duration,
         sent: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Answer<'a, Uploaded>;
+    /// SHA-256 of the image that the last [`Appliance::upload`] sent to its last byte, whatever was
+    /// answered; `None` when it was not sent whole, or where that is not known. Asks nothing.
+    fn uploaded_sum(&self) -> Option<Sha256Hex> {
+        None
+    }
     /// `POST /api/firmware/test`: synchronous, changes nothing, may be repeated.
     fn test<'a>(&'a self, slot: &'a SlotKey, limit: Duration) -> Answer<'a, TestReport>;
     /// `POST /api/firmware/upgrade`: sent once, never repeated by an implementation.
