@@ -8,6 +8,9 @@ use model::{ApplianceName, ClusterName};
 
 use super::Findings;
 
+/// Whether a member is of a kind.
+type Kind<'a> = &'a dyn Fn(&ApplianceName) -> bool;
+
 pub(super) fn check(plan: &Plan, findings: &mut Findings) {
     let mut declared: BTreeMap<&ClusterName, BTreeSet<&ApplianceName>> = BTreeMap::new();
     for (name, appliance) in &plan.appliances {
@@ -78,13 +81,10 @@ fn order(plan: &Plan, name: &ClusterName, cluster: &PlannedCluster, findings: &m
     };
     let host = |m: &ApplianceName| !master(m) && !central(m) && !minion(m);
     let ranks = || cluster.ranks.iter().enumerate();
-    let last_of = |of: &dyn Fn(&ApplianceName) -> bool| {
-        ranks().filter(|(_, rank)| rank.iter().any(of)).map(|(at, _)| at).max()
-    };
-    let first_of = |of: &dyn Fn(&ApplianceName) -> bool| {
-        ranks().find(|(_, rank)| rank.iter().any(of)).map(|(at, _)| at)
-    };
-    let steps: [(&str, &dyn Fn(&ApplianceName) -> bool); 4] = [
+    let last_of =
+        |of: Kind<'_>| ranks().filter(|(_, rank)| rank.iter().any(of)).map(|(at, _)| at).max();
+    let first_of = |of: Kind<'_>| ranks().find(|(_, rank)| rank.iter().any(of)).map(|(at, _)| at);
+    let steps: [(&str, Kind<'_>); 4] = [
         ("a search-minion", &minion),
         ("a managed host", &host),
         ("central management", &central),

@@ -137,7 +137,7 @@ fn who_needs_longer_than_every_window_never_starts() {
     assert_eq!(
         texts,
         [
-            "no window of the site `a` is long enough for a1: the longest is 59m, needed are 1h (upgrade 10m, armed_grace 3m, return 40m, verify 10m); they start only once history shows that they are faster"
+            "no window of the site `a` is long enough for a1: the longest is 59m, needed are 1h (upgrade 10m, return 40m, verify 10m); they start only once history shows that they are faster"
         ]
     );
     let nothing = History::default();
@@ -222,7 +222,7 @@ fn a_cluster_that_is_too_long_for_its_windows_is_told_of() {
     assert_eq!(
         texts,
         [
-            "no window of the site `a` is long enough for the cluster `us`: the longest is 4h, needed are 4h 10m for 4 members in 3 ranks, 1 at once (upgrade 10m, armed_grace 3m, return 40m, verify 10m each); it starts only once history shows that it is faster"
+            "no window of the site `a` is long enough for the cluster `us`: the longest is 4h, needed are 4h 10m for 4 members in 3 ranks, 1 at once (each at most upgrade 10m, return 40m, verify 10m; verify 10m after the last); it starts only once history shows that it is faster"
         ]
     );
     let foreseen = forecast(&plan, &History::default(), at(FROM));

@@ -11,3 +11,5 @@ mod properties;
 mod samples;
 mod size;
 mod support;
+mod warnings;
+mod wholes;
