@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use model::exit::Exit;
-use model::fleet::{Appliance, UpgradeCall};
 use model::ports::Clock;
 use model::{FirmwareVersion, Sha256Hex};
 use planner::yaml;
 use serde_json::{Map, Value, json};
-use sim::{
-    ApplianceSpec, FaultPlan, ImageServer, ImageShelf, SimFleet, SimImage, SimServer, Timings,
-    UpgradeMode,
-};
+use sim::{FaultPlan, ImageServer, ImageShelf, SimFleet, SimImage, SimServer, Timings};
 
 use crate::context::Context;
 use crate::folder::Folder;
 use crate::inputs::Files;
 use crate::printer::Style;
 use crate::signals::Signals;
+use crate::simulation::spec;
 use crate::view::words;
 use crate::{coded, system};
 
@@ -115,35 +112,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 }
 
 /// Reads a fault plan.
-fn faults(path: &Path) -> anyhow::Result<FaultPlan> {
+pub(crate) fn faults(path: &Path) -> anyhow::Result<FaultPlan> {
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| coded::usage(format!("{shown}: {}", crate::facts::plainly(&error))))?;
     let value = yaml::read(&text).map_err(|error| coded::usage(format!("{shown}: {error}")))?;
     serde_json::from_value(value)
         .map_err(|error| coded::usage(format!("{shown}: this is no fault plan: {error}")))
-}
-
-fn spec(appliance: &Appliance, from: &FirmwareVersion, timings: &Timings) -> ApplianceSpec {
-    let address = appliance.endpoint.address.parse().ok();
-    let kept = address.filter(std::net::IpAddr::is_loopback);
-    let roles = appliance.cluster.iter().flat_map(|cluster| &cluster.roles);
-    let word = |role| serde_json::to_value(role).ok()?.as_str().map(str::to_owned);
-    ApplianceSpec {
-        hostname: appliance.hostname.clone().unwrap_or_else(|| format!("sps-{}", appliance.name)),
-        site: Some(appliance.site.clone()),
-        address: kept,
-        port: kept.map(|_| appliance.endpoint.port),
-        upgrade_call: match appliance.upgrade_call {
-            UpgradeCall::Arms => UpgradeMode::Arms,
-            UpgradeCall::Detect | UpgradeCall::Reboots => UpgradeMode::Reboots,
-        },
-        ha: appliance.ha.is_some(),
-        roles: roles.filter_map(word).collect(),
-        cluster: appliance.cluster.as_ref().map(|cluster| cluster.name.to_string()),
-        timings: timings.clone(),
-        ..ApplianceSpec::new(appliance.name.clone(), &from.to_string())
-    }
 }
 
 /// The inventory with address, port, trust and login of the simulated appliances, and all else as

@@ -8,7 +8,7 @@ const RUN: &str = "run --yes --fleet sim/fleet.yaml --state fleet.db sim/rollout
 
 /// A database as a rollout leaves it half-way: two rollouts, 46 events.
 fn kept(world: &World) {
-    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../state/tests/data/v1.db");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../state/tests/data/v2.db");
     std::fs::copy(kept, world.path("fleet.db")).expect("copied");
 }
 

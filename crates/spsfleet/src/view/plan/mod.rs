@@ -3,14 +3,17 @@
 mod against;
 mod calendars;
 mod facts;
+mod forecast;
 mod groups;
 mod waves;
 
 use model::ClusterName;
 use model::plan::Plan;
+use planner::forecast::Forecast;
 use serde_json::{Value, json};
 
 pub(crate) use against::Against;
+pub(crate) use forecast::Foreseen;
 pub(crate) use waves::Forecasts;
 
 use super::table::wrap;
@@ -18,8 +21,8 @@ use super::words;
 use crate::printer::{Paint, Style};
 
 /// The document of `plan --output json`.
-pub(crate) fn document(plan: &Plan) -> Value {
-    json!({ "schema": 1, "plan": plan })
+pub(crate) fn document(plan: &Plan, forecast: &Forecast) -> Value {
+    json!({ "schema": 1, "plan": plan, "forecast": forecast })
 }
 
 /// How much of a plan is shown.
