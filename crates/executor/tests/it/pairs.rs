@@ -302,6 +302,49 @@ async fn a_secondary_that_was_off_before_is_a_persons() {
     assert_eq!(ending, Ending::Held);
     assert_eq!(waited_for(&world), Some(PersonStep::SecondaryOff), "{}", world.story());
     assert_eq!(taken(&world, Node::Secondary, PowerAct::Off), 0);
+
+    let before = FaultPlan::default().where_("a", Behaviour::SecondaryOff {});
+    let world = automatic(before).await;
+    world.run().await;
+    let (code, text) = world.failure("a");
+    assert!(code == FailureCode::TestFailed && text.contains("HA check"), "{code:?}: {text}");
+    assert_eq!(world.upgrades("a"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_that_is_taken_and_ignored_is_a_persons() {
+    let cases = [
+        (PowerAct::Off, PersonStep::SecondaryOff),
+        (PowerAct::On, PersonStep::SecondaryOn),
+        (PowerAct::Restart, PersonStep::Reboot),
+    ];
+    for (act, step) in cases {
+        let ignored = Behaviour::PowerIgnored { act: Some(act), times: 1 };
+        let world = automatic(FaultPlan::default().where_("a", ignored)).await;
+        let (ending, done) = with_a_person(&world).await;
+        assert_eq!((ending, done), (ALL, vec![step]), "{act:?}: {}", world.story());
+        check_whole(&world);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_gets_the_firmware_breaks_nothing() {
+    let stuck = || FaultPlan::default().where_("a", Behaviour::PeerSyncStuck {});
+    let seen = world(stuck(), HaMode::Attended, UpgradeCall::Arms, |_| {}).await;
+    for _ in 0..3 {
+        assert_eq!(seen.run().await, Ending::Held, "a person sees that it is not there");
+        assert_eq!(waited_for(&seen), Some(PersonStep::PeerHasFirmware));
+        seen.ports.clock.sleep(Duration::from_hours(5)).await;
+    }
+    let pair = seen.fleet.appliance("a").and_then(|a| a.pair()).expect("a pair");
+    assert!(pair.whole && pair.secondary_has_power, "{pair:?}");
+    assert_eq!(seen.version("a"), "7.5.0");
+
+    // Where no person looks nobody sees it; but that the pair does not come together is seen.
+    let unseen = automatic(stuck()).await;
+    assert_eq!(unseen.run().await, Ending::Held);
+    assert_eq!(waited_for(&unseen), Some(PersonStep::PairHealthy), "{}", unseen.story());
+    assert_eq!(unseen.version("a"), "7.5.1");
 }
 
 #[tokio::test(start_paused = true)]
