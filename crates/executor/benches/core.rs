@@ -53,7 +53,7 @@ impl World {
             at: now,
             change: Change::Rollout(RolloutChange::PlanAccepted { plan: plan(appliances), actor }),
         };
-        let core = Core::new(Run::begin(&accepted).expect("a run"), []);
+        let core = Core::new(Run::begin(&accepted).expect("a run"), [], Default::default());
         Self { core, seq: 1, now, queue: VecDeque::new(), ended: VecDeque::new() }
     }
 
@@ -84,7 +84,7 @@ impl World {
         for command in commands {
             match command {
                 Command::Record(change) => self.queue.push_back(change),
-                Command::Cancel(_) => {}
+                Command::Cancel(_) | Command::Hook { .. } => {}
                 Command::Start(name, step) => {
                     let happened = |change| Change::Appliance(name.clone(), change);
                     self.queue.extend(what_happens(step).into_iter().map(happened));
@@ -124,7 +124,14 @@ fn what_happens(step: Step) -> Vec<ApplianceChange> {
             ApplianceChange::Returned { version },
         ],
         Step::Verify => vec![ApplianceChange::Succeeded { version, sessions_cut: None }],
-        Step::Cleanup | Step::Watch => Vec::new(),
+        Step::Roster
+        | Step::Drain
+        | Step::Rejoin
+        | Step::Sync
+        | Step::Soak
+        | Step::Bundle
+        | Step::Cleanup
+        | Step::Watch => Vec::new(),
     };
     if !changes.is_empty() {
         changes.insert(0, ApplianceChange::StepStarted(step));
@@ -140,6 +147,8 @@ fn baseline() -> Baseline {
         slots: Vec::new(),
         health: Health::default(),
         fetch_jobs: Vec::new(),
+        leaf: None,
+        node: None,
     }
 }
 

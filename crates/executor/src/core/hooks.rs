@@ -1,6 +1,6 @@
 //! Hooks: which is due, and what waits for it.
 
-use model::event::{Change, HookChange, HookPoint, RolloutChange};
+use model::event::{Change, HookChange, HookPoint, RolloutChange, Step};
 use model::names::ApplianceName;
 use model::rollout::HookKind;
 use model::run::HookState;
@@ -67,11 +67,17 @@ impl Core {
         if !self.run.plan.hooks.contains_key(&HookKind::After) {
             return;
         }
-        let Some(state) = self.run.appliances.get(name) else { return };
-        let before = HookPoint::new(HookKind::Before, name.as_str());
-        let begun = state.upgrade.is_some() || self.run.hooks.contains_key(&before);
-        if state.phase.is_terminal() && begun && !self.active.contains_key(name) {
+        let over = self.run.appliances.get(name).is_some_and(|state| state.phase.is_terminal());
+        let quiet = self.active.get(name).is_none_or(|step| *step == Step::Soak);
+        if over && quiet && self.has_begun(name) {
             self.hook_pending(HookKind::After, name.as_str(), commands);
         }
+    }
+
+    /// Whether the disruptive part of an appliance began, or was about to.
+    pub(super) fn has_begun(&self, name: &ApplianceName) -> bool {
+        let before = HookPoint::new(HookKind::Before, name.as_str());
+        self.run.hooks.contains_key(&before)
+            || self.run.appliances.get(name).is_some_and(|state| state.upgrade.is_some())
     }
 }

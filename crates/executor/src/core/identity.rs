@@ -55,6 +55,8 @@ impl Core {
                     self.free_transfer(one, step);
                     commands.push(Command::Cancel(one.clone()));
                 }
+                // Nothing is begun for it until the hold is written.
+                self.leaving.insert(one.clone());
                 let reason =
                     HoldReason::SameAppliance { other: twin.clone(), detail: detail.clone() };
                 let change = ApplianceChange::Held(reason);

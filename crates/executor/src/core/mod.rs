@@ -81,7 +81,7 @@ pub struct Core {
     announced: BTreeSet<&'static str>,
     /// Permits recorded, but not yet come back as events.
     permitting: BTreeSet<ApplianceName>,
-    /// Left out by an abort; recorded, but not yet come back as events.
+    /// Left out by an abort, or held by the core; recorded, but not yet come back as events.
     leaving: BTreeSet<ApplianceName>,
     /// What is to be written of clusters; not yet come back as events.
     announced_clusters: BTreeSet<ClusterName>,
@@ -269,6 +269,7 @@ impl Core {
                     }
                     ApplianceChange::Held(_) => {
                         self.confirmed.insert(name.clone());
+                        self.leaving.remove(name);
                     }
                     ApplianceChange::Unreachable => {
                         self.dark_since.entry(name.clone()).or_insert(event.at);

@@ -99,7 +99,7 @@ impl Why<'_> {
             return Some(HoldReason::Paused);
         }
         let member = self.run.plan.appliances.get(name)?;
-        if self.run.plan.stage == StageMode::InWindow && state.step.is_none() {
+        if self.run.plan.stage == StageMode::InWindow {
             let reason = self.earlier_wave(wave, current);
             let reason = reason.or_else(|| self.openings.closed(self.run, &member.site, self.now));
             if reason.is_some() {

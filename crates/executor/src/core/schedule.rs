@@ -59,6 +59,7 @@ impl Core {
                     }
                 } else if self.unfinished.get(wave) == Some(&0)
                     && self.clusters_are_through(wave)
+                    && !self.after_hooks_are_due(wave)
                     && !self.hook_pending(HookKind::WaveAfter, name.as_str(), commands)
                 {
                     let change = RolloutChange::WaveFinished { wave: name };
@@ -79,9 +80,19 @@ impl Core {
                     && self.run.appliances.values().all(clean)
                     && !self.hooks_after_pending(commands)
                 {
+                    self.end_soaks(commands);
                     self.announce("finished", RolloutChange::Finished, commands);
                 }
             }
+        }
+    }
+
+    /// Nobody is watched any more: there is nothing left to stop.
+    fn end_soaks(&mut self, commands: &mut Vec<Command>) {
+        let soaking = self.active.iter().filter(|(_, step)| **step == Step::Soak);
+        for name in soaking.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.active.remove(&name);
+            commands.push(Command::Cancel(name));
         }
     }
 
@@ -90,6 +101,17 @@ impl Core {
         self.run.plan.clusters.iter().all(|(name, cluster)| {
             self.places.get(&cluster.manager).is_none_or(|(_, of)| *of != wave)
                 || !self.run.cluster_has_started(name)
+        })
+    }
+
+    /// Whether the hook after a member of a wave is to run still.
+    fn after_hooks_are_due(&self, wave: usize) -> bool {
+        if !self.run.plan.hooks.contains_key(&HookKind::After) {
+            return false;
+        }
+        let members = self.run.plan.waves.get(wave).map(|wave| &wave.appliances);
+        members.into_iter().flatten().any(|name| {
+            self.has_begun(name) && self.run.hook_is_due(HookKind::After, name.as_str())
         })
     }
 
@@ -156,7 +178,13 @@ impl Core {
                 Want::Step(step) if self.may_begin(step, &name, now) => {
                     self.start(name, step, now, commands)
                 }
-                Want::Step(_) => {}
+                // It is looked at again when its window opens.
+                Want::Step(step) => {
+                    let waits = matches!(step, Step::Preflight | Step::Stage | Step::Test);
+                    if let Some(until) = self.window_of(&name, now).filter(|_| waits) {
+                        self.set_timer(index, Some(until));
+                    }
+                }
             }
         }
     }
@@ -202,15 +230,18 @@ impl Core {
         let turn = self
             .current_wave()
             .is_some_and(|current| wave < current || started(wave) && wave == current);
-        let site = self.run.plan.appliances.get(name).map(|member| member.site.clone());
-        let waits = site.and_then(|site| {
-            let until = self.openings.closed(&self.run, &site, now)?;
-            Some(until.until().unwrap_or(Timestamp::MAX))
-        });
+        let waits = self.window_of(name, now);
         if let (true, Some(until)) = (turn, waits) {
             self.wake_at(until);
         }
         turn && waits.is_none()
+    }
+
+    /// When the window of a member's site opens, if it is closed now; never when that is not known.
+    fn window_of(&mut self, name: &ApplianceName, now: Timestamp) -> Option<Timestamp> {
+        let site = self.run.plan.appliances.get(name)?.site.clone();
+        let closed = self.openings.closed(&self.run, &site, now)?;
+        Some(closed.until().unwrap_or(Timestamp::MAX))
     }
 
     pub(super) fn start(

@@ -39,6 +39,10 @@ fn test_of(behaviour: &Behaviour) -> &'static str {
             AdminAct::RemoveRecords {} => "fetch_records_that_another_hand_removes_cost_nothing",
             AdminAct::Reboot {} => "a_reboot_by_another_hand_is_survived_at_any_time",
             AdminAct::EndSessions {} => "sessions_that_end_cost_a_login_and_nothing_else",
+            AdminAct::Hostname { .. } => {
+                "a_host_name_that_changed_since_the_last_rollout_is_a_hold"
+            }
+            AdminAct::Roles { .. } => "a_cluster_that_is_not_as_declared_does_not_begin",
         },
         Behaviour::Outage { .. } => {
             "an_unreachable_appliance_is_set_aside_and_taken_when_it_answers"
@@ -50,6 +54,23 @@ fn test_of(behaviour: &Behaviour) -> &'static str {
             "poor_health_is_said_before_anything_is_done"
         }
         Behaviour::SlowBoot { .. } => "a_slow_boot_is_waited_for",
+        Behaviour::Sessions { .. } => "sessions_are_waited_for_then_held_or_cut",
+        Behaviour::FallsIll { .. } => "who_falls_ill_while_its_wave_soaks_stops_the_rollout",
+        Behaviour::SlowShutdown { .. } | Behaviour::PowerIgnored { .. } => {
+            "a_shutdown_that_never_ends_is_a_persons_or_forced"
+        }
+        Behaviour::SecondaryOff {} => "a_secondary_that_was_off_before_is_a_persons",
+        Behaviour::SwitchIsPrimary {} => "the_wrong_node_is_switched_on_again_and_the_pair_fails",
+        Behaviour::PeerSyncStuck {} => "a_peer_that_never_gets_the_firmware_breaks_nothing",
+        Behaviour::ClusterMissing {}
+        | Behaviour::ClusterStranger { .. }
+        | Behaviour::ClusterUnseen { after_restart: false }
+        | Behaviour::Roles { .. } => "a_cluster_that_is_not_as_declared_does_not_begin",
+        Behaviour::ClusterPending {}
+        | Behaviour::ClusterUnseen { after_restart: true }
+        | Behaviour::ClusterWarning { .. } => {
+            "a_cluster_that_does_not_agree_afterwards_is_a_failure"
+        }
     }
 }
 
@@ -71,7 +92,13 @@ fn test_of_fault(fault: &Fault) -> &'static str {
 
 #[test]
 fn every_fault_names_a_test_that_is_there() {
-    let sources = [include_str!("faults.rs"), include_str!("single.rs")];
+    let sources = [
+        include_str!("faults.rs"),
+        include_str!("single.rs"),
+        include_str!("pairs.rs"),
+        include_str!("clusters.rs"),
+        include_str!("waits.rs"),
+    ];
     let there = |test: &str| {
         let name = test.rsplit("::").next().unwrap_or(test);
         sources.iter().any(|source| source.contains(&format!("async fn {name}(")))

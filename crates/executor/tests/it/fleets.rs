@@ -158,7 +158,7 @@ async fn abort_stops_staging_and_lets_who_is_down_come_back() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_stops_going_down_and_staging_goes_on() {
     let world = World::new(specs(3), FaultPlan::default(), |_| {}).await;
-    world.decide(Decision::Pause { all: false }).await;
+    world.decide(Decision::Pause { all: false, now: false }).await;
     assert_eq!(world.run().await, Ending::Held);
     assert!(world.folded().appliances.values().all(|run| run.phase == Phase::Ready));
     assert_eq!(world.run().await, Ending::Held, "a second run never lifts a pause");
@@ -166,7 +166,7 @@ async fn a_pause_stops_going_down_and_staging_goes_on() {
     assert_eq!(world.run().await, DONE);
 
     let world = World::new(specs(3), FaultPlan::default(), |_| {}).await;
-    world.decide(Decision::Pause { all: true }).await;
+    world.decide(Decision::Pause { all: true, now: false }).await;
     assert_eq!(world.run().await, Ending::Held);
     assert!(world.folded().appliances.values().all(|run| run.phase == Phase::Pending));
 }
@@ -191,7 +191,7 @@ async fn a_dead_appliance_keeps_its_place_until_it_is_seen_up() {
     let faults = FaultPlan::default().where_("a0000", Behaviour::SlowBoot { by });
     let world = World::new(specs(3), faults, |plan| plan.failure_budget.count = Some(3)).await;
     assert_eq!(world.run().await, Ending::Held, "nobody else may go down, and nothing cures it");
-    let reasons = executor::reasons(&world.folded(), world.ports.clock.now());
+    let reasons = executor::reasons(&world.folded(), &Default::default(), world.ports.clock.now());
     let reason = reasons.get("a0001").expect("a reason");
     assert_eq!(reason.code(), "rollout-limit");
     assert!(reason.to_string().contains("a0000"), "{reason}");
@@ -217,7 +217,7 @@ async fn a_silent_bystander_of_the_group_keeps_its_partner_up() {
     partner.power_off();
     assert_eq!(world.run().await, Ending::Held);
     assert_eq!(world.phase("a"), Phase::Ready);
-    let reasons = executor::reasons(&world.folded(), world.ports.clock.now());
+    let reasons = executor::reasons(&world.folded(), &Default::default(), world.ports.clock.now());
     assert_eq!(reasons.get("a").expect("a reason").code(), "group-limit");
     assert!(world.ledger().calls_of("b").iter().all(|call| call.path == "/api/setup"));
     partner.power_on();

@@ -41,6 +41,18 @@ macro_rules! read_from_inner {
         > {
             self.inner.durations()
         }
+
+        fn hostnames(
+            &self,
+        ) -> futures::future::BoxFuture<
+            '_,
+            Result<
+                std::collections::BTreeMap<model::ApplianceName, String>,
+                model::ports::JournalError,
+            >,
+        > {
+            self.inner.hostnames()
+        }
     };
 }
 

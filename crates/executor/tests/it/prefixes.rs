@@ -186,7 +186,7 @@ fn broken_rules(world: &World, ended: bool) -> Vec<String> {
 }
 
 /// Runs until the journal has taken `events` more events; then the program is gone.
-async fn run_and_die(world: &World, events: usize) {
+pub(crate) async fn run_and_die(world: &World, events: usize) {
     let dying = Arc::new(Dying {
         inner: Arc::clone(&world.journal),
         left: AtomicUsize::new(events),
@@ -197,6 +197,18 @@ async fn run_and_die(world: &World, events: usize) {
     tokio::select! {
         _ = executor.run() => {}
         () = dying.dead.notified() => {}
+    }
+}
+
+/// Runs until the journal tells of this; then the program is gone.
+pub(crate) async fn run_until(world: &World, told: impl Fn(&model::run::Run) -> bool) {
+    let executor = world.load(Options::default()).await;
+    let mut events = executor.handle().subscribe();
+    let waited = async { while !told(&world.folded()) && events.recv().await.is_ok() {} };
+    tokio::select! {
+        biased;
+        () = waited => {}
+        _ = executor.run() => {}
     }
 }
 

@@ -214,8 +214,8 @@ fn decision(drive: &Drive, (which, who, more): Choice) -> Option<Decision> {
     let some = |names: Vec<ApplianceName>| (!names.is_empty()).then_some(names);
     match which {
         0..2 => Some(Decision::Abort),
-        2..4 => Some(Decision::Pause { all: false }),
-        4..8 => Some(Decision::Pause { all: true }),
+        2..4 => Some(Decision::Pause { all: false, now: false }),
+        4..8 => Some(Decision::Pause { all: true, now: false }),
         8..20 => Some(Decision::Resume),
         20..23 => some(allowed(&|name| Decision::Skip { appliances: vec![name] }))
             .map(|appliances| Decision::Skip { appliances }),

@@ -120,7 +120,7 @@ impl Reference {
 
     fn decided(&mut self, decision: &Decision) {
         match decision {
-            Decision::Pause { all } => self.paused = Some(*all),
+            Decision::Pause { all, .. } => self.paused = Some(*all),
             Decision::Resume => {
                 self.paused = None;
                 // Only `resume` after a breach counts anew.
@@ -128,7 +128,8 @@ impl Reference {
                     self.failures.clear();
                 }
             }
-            Decision::Abort => self.aborted = true,
+            Decision::Abort | Decision::AbortNow => self.aborted = true,
+            Decision::Confirm { .. } | Decision::OverrideFreeze { .. } => {}
             Decision::Retry { appliances } => {
                 for name in appliances {
                     let Some(member) = self.members.get_mut(name) else { continue };

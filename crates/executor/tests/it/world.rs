@@ -23,6 +23,7 @@ use sim::{ApplianceSpec, FaultPlan, Ledger, SimFleet, SimImage, TokioClock};
 
 pub(crate) const URL: &str = "https://repo.example/sps-7.5.1.iso";
 pub(crate) const ELSEWHERE: &str = "https://else.example/x.iso";
+pub(crate) const NEXT_URL: &str = "https://repo.example/sps-7.6.0.iso";
 pub(crate) const IMAGE: &str = "/srv/firmware/sps-7.5.1.iso";
 pub(crate) const SIZE: u64 = 1_500_000_000;
 
@@ -106,6 +107,8 @@ impl World {
             .image(URL, image.clone())
             .image(IMAGE, image.clone())
             .image(ELSEWHERE, image.clone())
+            .image(crate::waits::HOP_URL, SimImage::described("7.5.0.9", SIZE))
+            .image(NEXT_URL, SimImage::described("7.6.0", SIZE))
             .faults(faults)
             .build();
         let mut plan = plan_for(&fleet, &names, image.sha256.clone());
@@ -118,11 +121,21 @@ impl World {
             connector: fleet.connector() as Arc<dyn Connector>,
             clock,
             commands: Arc::new(Buttons { fleet: Arc::clone(&fleet), code }),
+            power: fleet.power(),
+            bundles: None,
             random: Arc::new(Random::seeded(1)),
         };
         let id = RolloutId::new("r1");
         Executor::accept(&ports, id.clone(), plan, actor()).await.expect("accepted");
         Self { fleet, journal, ports, id }
+    }
+
+    /// Another rollout of the same fleet and journal.
+    pub(crate) async fn another(&self, id: &str, plan: Plan) -> Self {
+        let id = RolloutId::new(id);
+        Executor::accept(&self.ports, id.clone(), Arc::new(plan), actor()).await.expect("accepted");
+        let (fleet, journal) = (Arc::clone(&self.fleet), Arc::clone(&self.journal));
+        Self { fleet, journal, ports: self.ports.clone(), id }
     }
 
     pub(crate) async fn load(&self, options: Options) -> Executor {
@@ -178,7 +191,9 @@ impl World {
     }
 
     pub(crate) fn folded(&self) -> Run {
-        Run::fold(&self.journal.all()).expect("a log that makes sense").expect("a rollout")
+        let events = self.journal.all();
+        let own = events.iter().filter(|event| event.rollout == self.id);
+        Run::fold(own).expect("a log that makes sense").expect("a rollout")
     }
 
     /// The last events, for a failing test.

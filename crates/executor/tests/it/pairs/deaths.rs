@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use model::fleet::{HaMode, UpgradeCall};
 use model::run::Phase;
-use sim::{Behaviour, FaultPlan, Life, Node, PowerAct};
+use sim::{Behaviour, Fault, FaultPlan, FaultRule, Life, Node, PowerAct};
 
 use super::{ALL, automatic, broken_rules, lost, taken, with_a_person, world};
 use crate::prefixes::{run_and_die, tell};
@@ -100,5 +100,42 @@ async fn a_death_while_the_wrong_node_is_off_still_brings_it_back() {
         for act in [PowerAct::Off, PowerAct::On] {
             assert!(taken(&world, Node::Secondary, act) <= 1, "event {prefix}: {}", world.story());
         }
+    }
+}
+
+/// A third of the looks at the power and a few reads fail, acts lose their replies, and the
+/// program dies now and then.
+#[tokio::test(start_paused = true)]
+async fn noise_and_deaths_break_no_pair() {
+    let often = |on: &str, fault: Fault, probability: f64| FaultRule {
+        probability: Some(probability),
+        times: None,
+        ..FaultRule::once(on, fault)
+    };
+    for seed in 0..1500_u64 {
+        let mut faults = FaultPlan { seed, ..FaultPlan::default() }
+            .with(often("GET *", Fault::status(503), 0.003))
+            .with(often("GET *", Fault::Reset, 0.003))
+            .with(often("POWER /secondary/state", Fault::status(503), 0.3));
+        for act in ["/secondary/off", "/secondary/on", "/primary/restart"] {
+            let on = format!("POWER {act}");
+            faults = faults.with(often(&on, Fault::ReplyLost, 0.3)).with(often(
+                &on,
+                Fault::status(503),
+                0.2,
+            ));
+        }
+        let world = automatic(faults).await;
+        for death in 0..seed % 4 {
+            let events = usize::try_from(seed * 7 + death * 13).unwrap_or_default() % 40 + 5;
+            run_and_die(&world, events).await;
+            world.ports.clock.sleep(Duration::from_secs(seed * 11 % 200)).await;
+        }
+        let (ending, done) = with_a_person(&world).await;
+        let told = format!("seed {seed}: {ending:?} {done:?}");
+        assert_eq!(broken_rules(&world), Vec::<String>::new(), "{told}\n{}", world.story());
+        assert_eq!(ending, ALL, "{told}\n{}", world.story());
+        let pair = world.fleet.appliance("a").and_then(|a| a.pair()).expect("a pair");
+        assert!(pair.whole, "{told}: {pair:?}\n{}", world.story());
     }
 }

@@ -8,7 +8,7 @@ use executor::core::{Command, Core, Rest};
 use executor::reasons;
 use jiff::{SignedDuration, Timestamp};
 use model::decision::{Actor, Decision};
-use model::event::{Act, ActKind, ApplianceChange, Change, Event, RolloutChange};
+use model::event::{Act, ActKind, ApplianceChange, Change, Event, RolloutChange, Step};
 use model::hold::HoldReason;
 use model::names::{ApplianceName, RolloutId};
 use model::plan::Plan;
@@ -60,7 +60,7 @@ impl Drive {
         let mut drive = Self {
             reference: Reference::new(&plan),
             plan,
-            core: Core::new(run, []),
+            core: Core::new(run, [], Default::default()),
             log: vec![first],
             now,
             tasks: BTreeMap::new(),
@@ -86,7 +86,7 @@ impl Drive {
         self.ended.clear();
         (self.broken, self.dies_after) = (false, None);
         self.reference.restart();
-        self.core = Core::new(run, []);
+        self.core = Core::new(run, [], Default::default());
         self.draft(Change::Rollout(RolloutChange::RunStarted { pid: 1 }));
         let commands = self.core.begin(self.now);
         self.obey(commands)
@@ -98,6 +98,9 @@ impl Drive {
             match command {
                 Command::Record(change) => self.unwritten.push_back((self.now, change)),
                 Command::Cancel(name) => self.cancel(&name),
+                Command::Hook { point, .. } => return Err(format!("{point} is not asked for")),
+                // It watches and, here, never finds anything.
+                Command::Start(_, Step::Soak) => {}
                 Command::Start(name, step) => {
                     let view = self.core.run().appliances.get(&name).cloned();
                     if self.tasks.insert(name.clone(), Task::new(step, view)).is_some() {
@@ -273,11 +276,7 @@ impl Drive {
     fn admit(&mut self) -> Checked {
         let mut granted = Vec::new();
         for (name, act) in std::mem::take(&mut self.asked) {
-            let verdict = match act.kind() {
-                ActKind::Upgrade => self.core.admit_disruption(&name),
-                ActKind::Reboot => self.core.admit_reboot(&name),
-                _ => Ok(()),
-            };
+            let verdict = self.core.admit(&name, &act, self.now);
             match (verdict, self.tasks.get_mut(&name)) {
                 (Ok(()), Some(_)) => granted.push((name, act)),
                 (Err(reason), Some(task)) => task.refused(&act, &reason),
@@ -315,10 +314,13 @@ impl Drive {
     }
 
     /// When the core says that nothing goes on by itself, everybody must have a reason.
-    fn check_rest(&self) -> Checked {
-        let mut names = self.plan.appliances.keys();
+    fn check_rest(&mut self) -> Checked {
+        let plan = Arc::clone(&self.plan);
+        let mut names = plan.appliances.keys();
         if let Some(name) = names.nth(self.log.len() % names.len()) {
-            self.reference.admission(name, self.core.admit_disruption(name).is_ok())?;
+            let act = Act::Upgrade { slot: model::SlotKey::new("2") };
+            let admitted = self.core.admit(name, &act, self.now).is_ok();
+            self.reference.admission(name, admitted)?;
         }
         let idle = self.tasks.is_empty() && self.unwritten.is_empty() && !self.broken;
         let stopping = self.reference.stopped;
@@ -331,7 +333,7 @@ impl Drive {
         match self.at_rest() {
             Some(rest) => {
                 let run = self.core.run();
-                let why = reasons(run, self.now);
+                let why = reasons(run, self.core.history(), self.now);
                 self.reference.rest(rest, run, &why, self.core.next_wakeup().is_some())
             }
             None if idle && !stopping => Err("nothing is under way and nothing rests".to_owned()),

@@ -141,6 +141,8 @@ impl Parts {
 fn wave((n, own): (usize, &Option<Budget>)) -> PlannedWave {
     PlannedWave {
         name: WaveName::new(&format!("wave-{n}")).expect("a name"),
+        soak: jiff::SignedDuration::ZERO,
+        approval: false,
         appliances: Vec::new(),
         failure_budget: own.as_ref().map(budget_of),
     }

@@ -75,8 +75,8 @@ fn of_rollout(change: &RolloutChange, run: &Run) -> Option<&'static str> {
             Some("several waves")
         }
         RolloutChange::Decided { decision, .. } => match decision {
-            Decision::Abort => Some("aborted by a person"),
-            Decision::Pause { all: true } => Some("paused with staging"),
+            Decision::Abort | Decision::AbortNow => Some("aborted by a person"),
+            Decision::Pause { all: true, .. } => Some("paused with staging"),
             Decision::Pause { .. } => Some("paused"),
             Decision::Resume => Some("resumed"),
             Decision::Resolve { done: true, .. } => Some("resolved as done"),
@@ -84,7 +84,10 @@ fn of_rollout(change: &RolloutChange, run: &Run) -> Option<&'static str> {
             Decision::Skip { appliances } => {
                 appliances.iter().any(down).then_some("skipped while down")
             }
-            Decision::Retry { .. } | Decision::Approve { .. } => None,
+            Decision::Retry { .. }
+            | Decision::Approve { .. }
+            | Decision::Confirm { .. }
+            | Decision::OverrideFreeze { .. } => None,
         },
         _ => None,
     }

@@ -116,6 +116,10 @@ impl Task {
             Step::Activate => self.activate(view, around),
             Step::Return => await_return(view),
             Step::Verify => verify(view),
+            // Nothing in these plans asks for them: the core must not begin them.
+            Step::Roster | Step::Drain | Step::Rejoin | Step::Sync | Step::Soak | Step::Bundle => {
+                unreachable!("{} is not asked for", self.step.name())
+            }
             Step::Cleanup => cleanup(view),
             Step::Watch => watch(view),
         }
@@ -376,7 +380,7 @@ fn settle(view: &ApplianceRun) -> Option<Vec<Vec<Move>>> {
             (None, Some(SlotKey::new(&format!("{}", 2 + view.stage.bad_slots.len()))))
         }
         ActKind::DeleteFetch | ActKind::DeleteSlot => (None, None),
-        ActKind::Upgrade | ActKind::Reboot => return None,
+        ActKind::Upgrade | ActKind::Reboot | ActKind::PowerOff | ActKind::PowerOn => return None,
     };
     let done = ActOutcome::Done { job, slot };
     let mut choices =

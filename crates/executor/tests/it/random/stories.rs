@@ -189,14 +189,15 @@ fn a_later_wave_that_stops_answering_is_looked_at_since_it_takes_a_place() {
 fn who_stops_answering_before_its_transfer_is_looked_at_under_a_pause_too() {
     let mut drive = drive(&[0, 0], true);
     drive.step("a00", Step::Preflight, [read()]).step("a01", Step::Preflight, [read()]);
-    drive.says_person(Decision::Pause { all: true }).says("a01", Is::Unreachable);
+    drive.says_person(Decision::Pause { all: true, now: false }).says("a01", Is::Unreachable);
     assert_eq!(drive.under_way("a01"), Some(Step::Watch));
 }
 
 #[test]
 fn a_later_wave_that_is_not_staged_yet_says_why() {
     let drive = drive(&[0, 1], false);
-    let reason = reasons(drive.core.run(), drive.now).remove("a01").expect("a reason");
+    let reason =
+        reasons(drive.core.run(), drive.core.history(), drive.now).remove("a01").expect("a reason");
     assert_eq!(reason.code(), "earlier-wave");
 }
 
@@ -204,9 +205,12 @@ fn a_later_wave_that_is_not_staged_yet_says_why() {
 fn staging_that_a_pause_keeps_from_going_on_after_a_restart_says_why() {
     let mut drive = drive(&[0], true);
     drive.says("a00", Is::StepStarted(Step::Preflight));
-    drive.decide_and_begin(Some(Decision::Pause { all: true })).expect("no rule is broken");
+    drive
+        .decide_and_begin(Some(Decision::Pause { all: true, now: false }))
+        .expect("no rule is broken");
     assert_eq!(drive.under_way("a00"), None);
-    let reason = reasons(drive.core.run(), drive.now).remove("a00").expect("a reason");
+    let reason =
+        reasons(drive.core.run(), drive.core.history(), drive.now).remove("a00").expect("a reason");
     assert_eq!(reason.code(), "paused");
 }
 
@@ -228,7 +232,7 @@ fn a_test_over_which_the_process_died_is_made_again_before_a_permit() {
 #[test]
 fn who_stops_answering_while_it_waits_is_waited_for_whatever_the_clock_does() {
     let mut drive = drive(&[0], true);
-    drive.decide(Decision::Pause { all: false });
+    drive.decide(Decision::Pause { all: false, now: false });
     drive.made_ready("a00").says("a00", Is::Unreachable);
     drive.pass(100_000);
     drive.tick().expect("no rule is broken");

@@ -45,5 +45,7 @@ pub(crate) fn baseline(slots: Vec<Slot>) -> Baseline {
         slots,
         health: Health::default(),
         fetch_jobs: Vec::new(),
+        leaf: None,
+        node: None,
     }
 }

@@ -16,6 +16,7 @@ impl Reference {
     pub(crate) fn told(&mut self, command: &Command) -> Checked {
         match command {
             Command::Start(name, step) => self.may_start(name, *step)?,
+            Command::Hook { point, .. } => return Err(format!("{point} is not asked for")),
             Command::Cancel(name) => {
                 self.steps.remove(name);
             }
@@ -88,6 +89,10 @@ impl Reference {
             (None, Step::Watch) => {}
             (None, _) => return no("it is a bystander"),
             (Some(_), Step::Cleanup | Step::Watch) => {}
+            (Some(member), Step::Soak) => {
+                let over = |other: &Member| other.wave == member.wave;
+                self.all_done(over).map_err(|why| format!("{name} soaks, but {why}"))?;
+            }
             (Some(member), _) if member.done => return no("it is finished"),
             (Some(_), Step::Preflight | Step::Stage | Step::Test) if self.aborted => {
                 return no("the rollout was given up");
