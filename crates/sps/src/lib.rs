@@ -7,11 +7,12 @@
 //! [`redfish::RedfishConnector`] implements [`model::ports::PowerConnector`] by the same means.
 //!
 //! - `connector`, `client`, `appliance`, `bundle`: clients, calls of a logged-in caller, endpoints.
-//! - `line`, `clients`, `trust`: one exchange, the HTTP clients, who answers.
+//! - `line`, `address`, `clients`, `trust`: one exchange, where to, the HTTP clients, who answers.
 //! - `session`, `credentials`: one login at a time, passwords read when needed.
 //! - `classify`, `transport`: what an answer means, and what no answer means.
 //! - `wire`, `upload`, `sink`, `date`, `words`: JSON, files out and in, HTTP dates, other people's words.
 
+mod address;
 mod appliance;
 mod bundle;
 mod classify;

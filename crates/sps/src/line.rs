@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::Either;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Method};
 use model::digest::Sha256Hex;
 use model::failure::{ApplianceError, FailureClass};
 use model::fleet::{self, Trust};
 use model::names::ApplianceName;
 use model::ports::{Clock, Throttle};
 use reqwest::Url;
-use rustls::pki_types::ServerName;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
+use crate::address::{Base, base, locate};
 use crate::classify::{Answer, Asked, Kind};
 use crate::clients::{Lane, Lanes};
 use crate::options::Options;
+use crate::session::session_cookie;
 use crate::sink::Sink;
 use crate::transport;
 use crate::{date, words};
@@ -59,9 +60,6 @@ pub(crate) struct Line {
     /// The certificate of the connection over which the last answer came.
     leaf: Mutex<Option<Sha256Hex>>,
 }
-
-/// Where a service begins, and the name that its certificate is checked for.
-pub(crate) type Base = (Url, ServerName<'static>);
 
 /// The body of a request.
 pub(crate) enum Payload {
@@ -412,101 +410,4 @@ impl Line {
 /// An answer that is too long is none of the API; of a change it says nothing.
 fn too_large(kind: Kind) -> FailureClass {
     if kind.changes() { FailureClass::OutcomeUnknown } else { FailureClass::NotAnApi }
-}
-
-/// The URL of the API.
-fn base(authority: &str) -> Result<Base, String> {
-    let bad = || format!("`{}` is not an address", words::tame(authority, 80));
-    let url = Url::parse(&format!("https://{authority}/")).map_err(|_| bad())?;
-    if !url.username().is_empty() || url.password().is_some() || url.path() != "/" {
-        return Err(bad());
-    }
-    let name = server_name(&url).ok_or_else(bad)?;
-    Ok((url, name))
-}
-
-/// The name that a certificate is checked for.
-pub(crate) fn server_name(url: &Url) -> Option<ServerName<'static>> {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    ServerName::try_from(host.to_owned()).ok()
-}
-
-fn locate(base: &Url, path: &[&str], query: Option<(&'static str, &str)>) -> Result<Url, String> {
-    let mut url = base.clone();
-    // A key of the appliance must stay one part of the path.
-    let bad = |part: &&&str| part.is_empty() || **part == "." || **part == ".." || part.len() > 200;
-    if let Some(part) = path.iter().find(bad) {
-        return Err(format!("`{}` cannot stand in a path", words::tame(part, 80)));
-    }
-    if let Ok(mut parts) = url.path_segments_mut() {
-        parts.pop_if_empty().extend(path);
-    }
-    if let Some((name, value)) = query {
-        url.query_pairs_mut().append_pair(name, value);
-    }
-    Ok(url)
-}
-
-/// The newest `session_id` of an answer. Its attributes are passed over: the appliance's clock may
-/// be off, so `Expires` says nothing (sps-api.md, row 21).
-fn session_cookie(headers: &HeaderMap) -> Option<SecretString> {
-    let value = |header: &HeaderValue| {
-        let (name, value) = header.to_str().ok()?.split(';').next()?.split_once('=')?;
-        let value = value.trim();
-        let sane = !value.is_empty()
-            && value.len() <= 4096
-            && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b'\\'));
-        (name.trim() == "session_id" && sane).then(|| SecretString::from(value))
-    };
-    headers.get_all(SET_COOKIE).iter().filter_map(value).next_back()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use secrecy::ExposeSecret as _;
-
-    #[test]
-    fn the_newest_session_counts_whatever_its_dates() {
-        let mut headers = HeaderMap::new();
-        for value in [
-            "session_id=aaaa; Path=/; expires=Thu, 1 Jan 1970 00:00:00 GMT",
-            "other=1",
-            "session_id=bbbb; Max-Age=0; HttpOnly",
-            "session_id=; expires=Thu, 1 Jan 1970 00:00:00 GMT",
-            "xsession_id=cccc",
-        ] {
-            headers.append(SET_COOKIE, HeaderValue::from_static(value));
-        }
-        let cookie = session_cookie(&headers).expect("a cookie");
-        assert_eq!(cookie.expose_secret(), "bbbb");
-    }
-
-    #[test]
-    fn addresses_become_urls() {
-        for (authority, url, host) in [
-            ("10.0.0.1", "https://10.0.0.1/", "10.0.0.1"),
-            ("[fd00::1]:8443", "https://[fd00::1]:8443/", "fd00::1"),
-            ("SPS.example:444", "https://sps.example:444/", "sps.example"),
-        ] {
-            let (base, name) = base(authority).expect("a base");
-            assert_eq!((base.as_str(), &*name.to_str()), (url, host));
-        }
-        for bad in ["u:p@h", "h/x", "", "a b", "[fe80::1%eth0]"] {
-            assert!(base(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_key_stays_one_part_of_the_path() {
-        let (base, _) = base("h").expect("a base");
-        let url = |key| locate(&base, &["api", "slots", key], None);
-        assert_eq!(url("a/../b?c#d").expect("a URL").path(), "/api/slots/a%2F..%2Fb%3Fc%23d");
-        for bad in ["", ".", ".."] {
-            assert!(url(bad).is_err());
-        }
-        let login = locate(&base, &["api"], Some(("login_method", "a&b"))).expect("a URL");
-        assert_eq!(login.query(), Some("login_method=a%26b"));
-    }
 }

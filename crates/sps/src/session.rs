@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
 use model::failure::ApplianceError;
 use model::ports::Clock;
 use secrecy::SecretString;
@@ -184,4 +186,40 @@ impl Live {
 fn renew_at(now: Duration, remaining: Option<u64>) -> Duration {
     let left = remaining.map_or(IDLE, |seconds| Duration::from_secs(seconds.min(1 << 32)));
     now + left - (left / 10).min(Duration::from_secs(30))
+}
+
+/// The newest `session_id` of an answer. Its attributes are passed over: the appliance's clock may
+/// be off, so `Expires` says nothing (sps-api.md, row 21).
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<SecretString> {
+    let value = |header: &HeaderValue| {
+        let (name, value) = header.to_str().ok()?.split(';').next()?.split_once('=')?;
+        let value = value.trim();
+        let sane = !value.is_empty()
+            && value.len() <= 4096
+            && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b'\\'));
+        (name.trim() == "session_id" && sane).then(|| SecretString::from(value))
+    };
+    headers.get_all(SET_COOKIE).iter().filter_map(value).next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    #[test]
+    fn the_newest_session_counts_whatever_its_dates() {
+        let mut headers = HeaderMap::new();
+        for value in [
+            "session_id=aaaa; Path=/; expires=Thu, 1 Jan 1970 00:00:00 GMT",
+            "other=1",
+            "session_id=bbbb; Max-Age=0; HttpOnly",
+            "session_id=; expires=Thu, 1 Jan 1970 00:00:00 GMT",
+            "xsession_id=cccc",
+        ] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(value));
+        }
+        let cookie = session_cookie(&headers).expect("a cookie");
+        assert_eq!(cookie.expose_secret(), "bbbb");
+    }
 }

@@ -26,10 +26,11 @@ use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use serde_json::{Value, json};
 
+use crate::address::{Base, server_name};
 use crate::classify::{Asked, Kind};
 use crate::client::{scrub, sensitive};
 use crate::credentials::Credentials;
-use crate::line::{At, Base, Line, Outgoing, Payload, Shared, server_name};
+use crate::line::{At, Line, Outgoing, Payload, Shared};
 use crate::options::Options;
 use crate::words;
 use answer::System;
