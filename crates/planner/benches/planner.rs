@@ -40,10 +40,10 @@ fn fleet(appliances: usize) -> Source {
         text += &format!(
             "  - name: sps-{at}\n    address: 10.{a}.{b}.{c}\n    site: s{}\n    \
              labels: {{ env: prod, ring: r{} }}\n",
-            at % 50,
+            at / 20 % 50,
             at % 7
         );
-        // Of every twenty, five are a cluster and one is a pair; the others stand in for one another.
+        // Of every twenty, five are a cluster, one is a pair, and most of the others stand in for one another.
         let roles = match at % 20 {
             0 => Some("central-management, search-master"),
             1 => Some("managed-host, search-local"),

@@ -272,7 +272,13 @@ impl<'c, 'p> Course<'c, 'p> {
         let fit = self.openings.fit(&unit.calendars, self.now, unit.need.took);
         match fit {
             None => Some(Not::Never),
-            Some(moment) if moment > self.now => Some(Not::Until(moment)),
+            Some(moment) if moment > self.now => {
+                // It fits at no time before that: nothing has to be asked again.
+                if let Some(unit) = self.units.get_mut(at) {
+                    unit.ready = Some(moment);
+                }
+                Some(Not::Until(moment))
+            }
             Some(_) if self.rollout < unit.width => Some(Not::RolloutFull),
             Some(_) => None,
         }

@@ -1,6 +1,6 @@
 //! The openings of calendars, found once and remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use model::SiteName;
@@ -19,6 +19,8 @@ const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Openings<'p> {
     of: Vec<OfCalendar<'p>>,
     by_site: BTreeMap<&'p SiteName, usize>,
+    /// Calendars that are never open together for so long: what never fits later neither.
+    never: BTreeSet<(Vec<usize>, SignedDuration)>,
 }
 
 struct OfCalendar<'p> {
@@ -34,7 +36,7 @@ struct OfCalendar<'p> {
 
 impl<'p> Openings<'p> {
     pub(super) fn new(plan: &'p Plan, from: Timestamp) -> Self {
-        let mut openings = Self { of: Vec::new(), by_site: BTreeMap::new() };
+        let mut openings = Self { of: Vec::new(), by_site: BTreeMap::new(), never: BTreeSet::new() };
         for (site, calendar) in &plan.calendars {
             let known = openings.of.iter().position(|of| of.calendar == calendar);
             let at = known.unwrap_or(openings.of.len());
@@ -69,16 +71,26 @@ impl<'p> Openings<'p> {
         at: Timestamp,
         need: SignedDuration,
     ) -> Option<Timestamp> {
+        if let [calendar] = calendars {
+            return self.of.get_mut(*calendar)?.fit(at, need);
+        }
+        if !self.never.is_empty() && self.never.contains(&(calendars.to_vec(), need)) {
+            return None;
+        }
         let mut moment = at;
         loop {
-            let mut found = moment;
+            let mut found = Some(moment);
             for calendar in calendars {
-                found = self.of.get_mut(*calendar)?.fit(found, need)?;
+                found = self.of.get_mut(*calendar).zip(found).and_then(|(of, at)| of.fit(at, need));
             }
-            if found == moment {
-                return Some(found);
+            match found {
+                Some(found) if found == moment => return Some(found),
+                Some(found) => moment = found,
+                None => {
+                    self.never.insert((calendars.to_vec(), need));
+                    return None;
+                }
             }
-            moment = found;
         }
     }
 }
