@@ -12,6 +12,8 @@ use anyhow::Context as _;
 use executor::{Ending, Executor, Options, Ports};
 use jiff::Timestamp;
 use model::event::Event;
+use model::history::History;
+use model::hold::HoldReason;
 use model::memory::MemoryJournal;
 use model::plan::Plan;
 use model::ports::{Clock, Connector};
@@ -60,6 +62,8 @@ pub(crate) struct Simulated {
     pub(crate) events: Vec<Event>,
     /// When it was over.
     pub(crate) end: Timestamp,
+    /// Why appliances waited then.
+    pub(crate) reasons: BTreeMap<ApplianceName, HoldReason>,
 }
 
 /// A rollout that takes longer is given up: a year and some weeks, as far as windows are looked
@@ -129,7 +133,9 @@ async fn carry_out(simulation: Simulation) -> anyhow::Result<Simulated> {
     };
     let events = journal.all();
     let run = Run::fold(&events)?.context("the simulated rollout is not there")?;
-    Ok(Simulated { ending, run, events, end: clock.now() })
+    let (end, seen) = (clock.now(), ports.journal.durations().await?);
+    let reasons = executor::reasons(&run, &History::of(&seen), end);
+    Ok(Simulated { ending, run, events, end, reasons })
 }
 
 /// Runs the executor once, with the person beside it. `stays`: it waits for the person; then it is

@@ -272,11 +272,11 @@ fn zone<'a>(plan: &'a Plan, site: &SiteName) -> Option<&'a str> {
 /// A numbered step; a person's stands out.
 pub(crate) fn step(number: usize, line: &Line, paint: Paint, width: usize) -> String {
     let style = if line.by_person { Style::Warn } else { Style::Plain };
-    let mut start = format!("{number:>3}  {}", paint.on(style, &format!("{:<17}", line.step)));
+    let mut start = format!("{number:>3}  {}", paint.on(style, &format!("{:<18}", line.step)));
     let mut text = String::new();
-    for part in wrap(&line.text, width.saturating_sub(23).max(super::table::NARROWEST)) {
+    for part in wrap(&line.text, width.saturating_sub(24).max(super::table::NARROWEST)) {
         text.push_str(&format!("{start} {part}\n"));
-        start = " ".repeat(22);
+        start = " ".repeat(23);
     }
     text
 }

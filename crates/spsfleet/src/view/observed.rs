@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::plan::Plan;
 
-use super::table::{Table, cell, paragraph, styled};
+use super::table::{Table, cell, indented, styled};
 use super::words;
 use crate::observing::{ImageSeen, Observed, Seen};
 use crate::printer::{Paint, Style};
@@ -32,7 +32,7 @@ pub(crate) fn text(
     let versions: Vec<String> =
         versions.iter().map(|(version, count)| format!("{count} on {version}")).collect();
     let sum = format!("{}; {} now", versions.join(", "), words::sessions(sessions));
-    text.push_str(&paragraph("  in all", &sum, paint, Style::Dim, width));
+    text.push_str(&indented(2, "in all", &sum, paint, Style::Dim, width));
     for ImageSeen { url, size, fault } in &observed.images {
         let (told, style) = match (size, fault) {
             (Some(size), _) => (format!("{url}: {}", words::bytes(*size)), Style::Dim),
@@ -41,7 +41,7 @@ pub(crate) fn text(
                 (format!("{url}: no size: {why}"), Style::Warn)
             }
         };
-        text.push_str(&paragraph("  image", &told, paint, style, width));
+        text.push_str(&indented(2, "image", &told, paint, style, width));
     }
     let each = all || observed.appliances.len() <= SHOWN;
     let mut table = Table::new(["NAME", "VERSION", "SLOTS", "DISK", "SESSIONS", "REMARKS"]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use control::wire::{NoticeView, ReasonView, RolloutView};
 use executor::Ending;
 use jiff::{SignedDuration, Timestamp};
 use model::event::{Act, ApplianceChange, Change, Event, RolloutChange};
@@ -10,8 +11,9 @@ use model::{ApplianceName, ClusterName, WaveName};
 use serde::Serialize;
 
 use super::events::tell;
+use super::reasons::Reasons;
 use super::status::phase_style;
-use super::table::{Table, cell, paragraph, styled};
+use super::table::{Table, cell, hanging, styled};
 use super::words;
 use crate::printer::{Paint, Style};
 use crate::simulation::{LONGEST, PERSON, Simulated};
@@ -29,8 +31,18 @@ pub(crate) struct Story {
     appliances: Vec<ApplianceStory>,
     /// What would have gone wrong.
     wrong: Vec<Told>,
+    /// What a person would have to look at in the end.
+    alarms: Vec<NoticeView>,
+    /// Why those that are not through wait in the end.
+    waiting: Vec<Waiting>,
     /// What the simulated person did.
     person: Vec<Told>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting {
+    name: ApplianceName,
+    reason: ReasonView,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,7 +95,7 @@ struct Span {
 impl Story {
     /// Tells what came of a simulation.
     pub(crate) fn of(simulated: &Simulated, seed: u64, exit_code: u8) -> Self {
-        let Simulated { run, events, ending, end } = simulated;
+        let Simulated { run, events, ending, end, reasons } = simulated;
         let mut spans: BTreeMap<&ApplianceName, Span> = BTreeMap::new();
         let mut waves: BTreeMap<&WaveName, (Option<Timestamp>, Option<Timestamp>)> =
             BTreeMap::new();
@@ -147,7 +159,14 @@ impl Story {
                 sessions_cut: state.sessions_cut,
             })
         });
+        let view = RolloutView::of(run, false, reasons, *end);
+        let open = view.appliances.iter().filter(|member| !member.state.is_terminal());
+        let waiting = open.filter_map(|member| {
+            Some(Waiting { name: member.name.clone(), reason: member.reason.clone()? })
+        });
         Self {
+            waiting: waiting.collect(),
+            alarms: view.alarms.clone(),
             seed,
             start: run.accepted_at,
             end: *end,
@@ -258,6 +277,18 @@ pub(crate) fn text(story: &Story, all: bool, paint: Paint, width: usize) -> Stri
     if story.wrong.is_empty() {
         text.push_str("\nnothing would have gone wrong\n");
     }
+    for alarm in &story.alarms {
+        let head = format!("ALARM {}", alarm.code);
+        text.push_str(&hanging(2, &head, &alarm.text, paint, Style::Bad, width));
+    }
+    let mut why = Reasons::default();
+    for Waiting { name, reason } in &story.waiting {
+        why.add(name.as_str(), reason.clone(), Style::Warn);
+    }
+    let why = why.text(paint, width);
+    if !why.is_empty() {
+        text.push_str(&format!("\n{}\n{why}", paint.on(Style::Bold, "waits in the end")));
+    }
     let style = if story.exit_code == 0 { Style::Good } else { Style::Warn };
     text.push_str(&format!(
         "\nsimulated rollout: {} (exit code {})\n",
@@ -327,8 +358,8 @@ fn list(head: &str, told: &[Told], story: &Story, paint: Paint, width: usize) ->
         let after = words::duration(one.at.duration_since(story.start));
         let who = one.appliance.as_ref().map_or(String::new(), |name| format!(" {name}"));
         let style = if one.bad { Style::Bad } else { Style::Plain };
-        let head = format!("  {} (+{after}){who}", utc(one.at));
-        text.push_str(&paragraph(&head, &one.text, paint, style, width));
+        let head = format!("{} (+{after}){who}", utc(one.at));
+        text.push_str(&hanging(2, &head, &one.text, paint, style, width));
     }
     if let more @ 1.. = told.len().saturating_sub(SHOWN) {
         text.push_str(&format!("  and {more} more; --output json has all\n"));

@@ -129,9 +129,21 @@ pub(crate) fn paragraph(
     style: Style,
     width: usize,
 ) -> String {
+    hanging(0, head, text, paint, style, width)
+}
+
+/// The same, moved in as a whole.
+pub(crate) fn hanging(
+    margin: usize,
+    head: &str,
+    text: &str,
+    paint: Paint,
+    style: Style,
+    width: usize,
+) -> String {
     let mut lines = Vec::new();
-    for line in wrap(&format!("{head}: {text}"), width.saturating_sub(2).max(NARROWEST)) {
-        let indent = if lines.is_empty() { "" } else { "  " };
+    for line in wrap(&format!("{head}: {text}"), width.saturating_sub(margin + 2).max(NARROWEST)) {
+        let indent = " ".repeat(if lines.is_empty() { margin } else { margin + 2 });
         // The head is painted only where it stands whole on the first line.
         let line = match line.strip_prefix(head).filter(|_| lines.is_empty()) {
             Some(rest) => format!("{}{rest}", paint.on(style, head)),
@@ -140,6 +152,25 @@ pub(crate) fn paragraph(
         lines.push(format!("{indent}{line}\n"));
     }
     lines.concat()
+}
+
+/// A paragraph that is moved in as a whole, later lines under its text.
+pub(crate) fn indented(
+    indent: usize,
+    head: &str,
+    text: &str,
+    paint: Paint,
+    style: Style,
+    width: usize,
+) -> String {
+    let margin = indent + length(head) + 2;
+    let mut start = format!("{}{}: ", " ".repeat(indent), paint.on(style, head));
+    let mut lines = String::new();
+    for line in wrap(text, width.saturating_sub(margin).max(NARROWEST)) {
+        lines.push_str(&format!("{start}{line}\n"));
+        start = " ".repeat(margin);
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -169,6 +200,12 @@ mod tests {
         assert_eq!(text, "ams-1: the appliance did\n  not do it\n");
         let painted = paragraph("a", "b", Paint(true), Style::Bad, 26);
         assert_eq!(painted, "\u{1b}[31ma\u{1b}[0m: b\n");
+    }
+
+    #[test]
+    fn an_indented_paragraph_stands_under_its_text() {
+        let text = indented(2, "then", "it is watched for 30m, long", Paint(false), Style::Dim, 32);
+        assert_eq!(text, "  then: it is watched for 30m,\n        long\n");
     }
 
     #[test]

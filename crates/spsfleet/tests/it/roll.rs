@@ -178,6 +178,7 @@ fn the_report_reads_well() {
     assert_eq!(done.code, 3, "{}", done.err);
     let mut settings = settings();
     settings.add_filter(r"\b\d+(\.\d)?s *", "[T] ");
+    settings.add_filter(r"decided: [\s\S]*?\nhealth", "decided: [WHO]\nhealth");
     settings.bind(|| insta::assert_snapshot!(steady(&world, &done.out)));
 }
 

@@ -189,6 +189,7 @@ pub(crate) fn settings() -> insta::Settings {
     settings.set_omit_expression(true);
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
     settings.add_filter(r"(?m)^\d\d:\d\d:\d\d  ", "[CLOCK]  ");
+    settings.add_filter(r"[A-Z][a-z]{2} [ \d]\d [A-Z][a-z]{2} \d\d:\d\d", "[WHEN]");
     settings.add_filter(r"[0-9a-f]{64}", "[SUM]");
     settings.add_filter(r"127\.\d+\.\d+\.\d+:\d+", "[ADDRESS]");
     settings

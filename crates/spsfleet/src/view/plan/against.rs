@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::printer::{Paint, Style};
-use crate::view::table::paragraph;
+use crate::view::table::indented;
 use crate::view::words;
 
 /// The differences, by kind.
@@ -117,8 +117,9 @@ impl Against {
             if !names.is_empty() {
                 let count = words::count(names.len(), "appliance");
                 let names = words::names(names.iter().map(String::as_str), 50);
-                text.push_str(&paragraph(
-                    &format!("  {head} {count}"),
+                text.push_str(&indented(
+                    2,
+                    &format!("{head} {count}"),
                     &names,
                     paint,
                     style,
@@ -132,13 +133,7 @@ impl Against {
         push("moved", self.moved.iter().map(moved).collect(), Style::Warn);
         for field in &self.changed {
             let change = format!("{} -> {}", brief(&field.before), brief(&field.after));
-            text.push_str(&paragraph(
-                &format!("  {}", field.path),
-                &change,
-                paint,
-                Style::Plain,
-                width,
-            ));
+            text.push_str(&indented(2, &field.path, &change, paint, Style::Plain, width));
         }
         if text.lines().count() == 1 {
             text.push_str("  waves: the same appliances in another order\n");

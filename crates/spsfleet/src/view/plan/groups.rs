@@ -7,7 +7,7 @@ use model::{ApplianceName, ClusterName};
 use crate::printer::{Paint, Style};
 use crate::view::explain::step;
 use crate::view::procedure::{Line, procedure};
-use crate::view::table::{Table, cell, paragraph, styled};
+use crate::view::table::{Table, cell, indented, paragraph, styled};
 use crate::view::words;
 
 /// One block a cluster: its ranks in order. `notes` says more of each, such as its audit gap.
@@ -28,7 +28,7 @@ pub(super) fn clusters(
         ));
         text.push_str(&ranks(plan, cluster, paint, width));
         if let Some(note) = notes(name) {
-            text.push_str(&paragraph("     audit gap", &note, paint, Style::Plain, width));
+            text.push_str(&indented(5, "audit gap", &note, paint, Style::Plain, width));
         }
     }
     text

@@ -59,9 +59,10 @@ pub(crate) fn text(
         }
     }
     if let Some(forecasts) = forecasts {
+        let mut name = "expected";
         for line in wrap(&forecasts.whole(), width.saturating_sub(12)) {
-            let name = paint.on(Style::Dim, &format!("{:<10}", "expected"));
-            text.push_str(&format!("  {name}{line}\n"));
+            text.push_str(&format!("  {}{line}\n", paint.on(Style::Dim, &format!("{name:<10}"))));
+            name = "";
         }
     }
     for wave in &plan.waves {

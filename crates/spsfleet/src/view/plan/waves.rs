@@ -7,7 +7,7 @@ use model::{ApplianceName, ClusterName, WaveName};
 
 use super::{Shown, facts};
 use crate::printer::{Paint, Style};
-use crate::view::table::{Table, cell, paragraph, styled};
+use crate::view::table::{Table, cell, indented, styled};
 use crate::view::words;
 
 /// What is expected of a plan, in words.
@@ -43,10 +43,10 @@ pub(super) fn one(
         words::count(wave.appliances.len(), "appliance")
     );
     if let Some(gates) = gates(plan, wave) {
-        text.push_str(&paragraph("  then", &gates, paint, Style::Dim, width));
+        text.push_str(&indented(2, "then", &gates, paint, Style::Dim, width));
     }
     if let Some(expected) = forecasts.and_then(|all| all.wave(&wave.name)) {
-        text.push_str(&paragraph("  expected", &expected, paint, Style::Dim, width));
+        text.push_str(&indented(2, "expected", &expected, paint, Style::Dim, width));
     }
     let most = match shown {
         Shown::Grouped if wave.appliances.len() > EACH => {
@@ -87,7 +87,7 @@ fn each(
     width: usize,
 ) -> String {
     let head = match forecasts {
-        Some(_) => vec!["", "NAME", "SITE", "GOES DOWN", "TAKES", "REMARKS"],
+        Some(_) => vec!["", "NAME", "SITE", "GOES DOWN (UTC)", "TAKES", "REMARKS"],
         None => vec!["", "NAME", "ADDRESS", "SITE", "REMARKS"],
     };
     let mut table = Table::new(head);
@@ -98,9 +98,7 @@ fn each(
             Some(forecasts) => {
                 row.push(cell(appliance.site.as_str()));
                 row.extend(match forecasts.appliance(name) {
-                    Some((at, took)) => {
-                        [cell(local(plan, appliance, at)), cell(words::duration(took))]
-                    }
+                    Some((at, took)) => [cell(utc(at)), cell(words::duration(took))],
                     None => [styled(Style::Warn, "never"), cell("-")],
                 });
             }
@@ -115,10 +113,9 @@ fn each(
     table.render(paint, width)
 }
 
-/// On the site's wall clock.
-fn local(plan: &Plan, appliance: &Appliance, at: Timestamp) -> String {
-    let zone = plan.calendars.get(&appliance.site).map_or("UTC", |of| of.time_zone.as_str());
-    words::short_local(at, zone)
+/// Sites have their own clocks; one for all can be compared.
+fn utc(at: Timestamp) -> String {
+    words::short_local(at, "UTC")
 }
 
 /// Appliances of one site with the same remarks.
@@ -126,7 +123,7 @@ struct Alike<'a> {
     site: &'a str,
     remarks: String,
     names: Vec<&'a ApplianceName>,
-    first: Option<(Timestamp, String)>,
+    first: Option<Timestamp>,
 }
 
 fn grouped(
@@ -148,14 +145,10 @@ fn grouped(
         let Some(group) = groups.get_mut(place) else { continue };
         group.names.push(name);
         let begins = forecasts.and_then(|all| all.appliance(name)).map(|(at, _)| at);
-        if let Some(begins) = begins
-            && group.first.as_ref().is_none_or(|(first, _)| begins < *first)
-        {
-            group.first = Some((begins, local(plan, appliance, begins)));
-        }
+        group.first = [group.first, begins].into_iter().flatten().min();
     }
     let head = match forecasts {
-        Some(_) => vec!["", "SITE", "FIRST DOWN", "REMARKS", "NAMES"],
+        Some(_) => vec!["", "SITE", "FIRST DOWN (UTC)", "REMARKS", "NAMES"],
         None => vec!["", "SITE", "REMARKS", "NAMES"],
     };
     let mut table = Table::new(head);
@@ -163,7 +156,7 @@ fn grouped(
         let count = styled(Style::Bold, format!("{:>5}", group.names.len()));
         let mut row = vec![count, cell(group.site)];
         if forecasts.is_some() {
-            row.push(cell(group.first.map_or_else(|| "never".to_owned(), |(_, text)| text)));
+            row.push(cell(group.first.map_or_else(|| "never".to_owned(), utc)));
         }
         row.push(cell(group.remarks));
         row.push(cell(words::names(group.names.iter().map(|name| name.as_str()), 3)));
