@@ -37,7 +37,7 @@ pub(crate) struct Access {
     pub(crate) login: Field<RawLogin>,
     pub(crate) tls: Field<Trust>,
     pub(crate) upgrade_call: Field<UpgradeCall>,
-    pub(crate) reboot: Field<Switch<Reboot>>,
+    pub(crate) reboot: Field<Box<Switch<Reboot>>>,
     pub(crate) site: Field<SiteName>,
     pub(crate) labels: Field<BTreeMap<String, String>>,
 }
@@ -52,7 +52,8 @@ pub(crate) struct RawAppliance {
     pub(crate) access: Access,
     pub(crate) group: Field<GroupName>,
     pub(crate) cluster: Field<ClusterMember>,
-    pub(crate) ha: Field<RawHa>,
+    /// Boxed, since most have none.
+    pub(crate) ha: Field<Box<RawHa>>,
 }
 
 /// An appliance's `ha`.
@@ -260,7 +261,7 @@ fn access(reader: &mut Reader<'_>, map: &Map<'_, '_>) -> Access {
             ];
             reader.choice(node, "`upgrade_call`", &words)
         }),
-        reboot: map.field(reader, "reboot", access::reboot),
+        reboot: map.field(reader, "reboot", |r, n| access::reboot(r, n).map(|at| at.map(Box::new))),
         site: map.field(reader, "site", |r, n| r.name(n, "`site`", SiteName::new)),
         labels: map.field(reader, "labels", labels),
     }
@@ -352,7 +353,7 @@ fn roles(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<ClusterRole>> {
     Some(roles.into_iter().map(|role| role.value).collect())
 }
 
-fn ha(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<RawHa>> {
+fn ha(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<Box<RawHa>>> {
     let keys = &[
         "mode",
         "peer_sync",
@@ -376,5 +377,5 @@ fn ha(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<At<RawHa>> {
         force_off_after: lasting(reader, &map, "force_off_after"),
         reboots_both: map.field(reader, "reboots_both", |r, n| r.flag(n, "`reboots_both`")),
     };
-    Some(At { value: ha, span: map.span() })
+    Some(At { value: Box::new(ha), span: map.span() })
 }

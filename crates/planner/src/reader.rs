@@ -320,7 +320,9 @@ impl Reader<'_> {
         mut read: impl FnMut(&mut Self, &Node<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let nodes = self.list(node, what)?;
-        Some(nodes.iter().filter_map(|node| read(self, node)).collect())
+        let mut all = Vec::with_capacity(nodes.len());
+        all.extend(nodes.iter().filter_map(|node| read(self, node)));
+        Some(all)
     }
 
     /// A list of texts that is not empty.

@@ -88,7 +88,7 @@ fn entry(
     let ha = ha?;
     let name = raw.name.given()?;
     let call = upgrade_call.value().copied().unwrap_or(UpgradeCall::Detect);
-    let hardware = hardware(&raw, reboot.value(), call, ha.as_ref());
+    let hardware = hardware(&raw, reboot.value().map(Box::as_ref), call, ha.as_ref());
     Some(Entry {
         appliance: Arc::new(Appliance {
             name: name.value.clone(),
@@ -216,7 +216,7 @@ impl Lacking {
 /// The rules of an HA pair (contract: semantics.md, `ha`).
 fn pair_rules(
     name: &At<ApplianceName>,
-    at: &At<RawHa>,
+    at: &At<Box<RawHa>>,
     upgrade_call: &Field<UpgradeCall>,
     faults: &mut Faults,
 ) -> Option<Ha> {

@@ -122,10 +122,8 @@ fn units<'f>(selected: &[&'f Entry]) -> Vec<Unit<'f>> {
 fn spread(units: Vec<Unit<'_>>) -> Vec<Unit<'_>> {
     let mut round_of: BTreeMap<&str, usize> = BTreeMap::new();
     let mut sorted = units;
-    sorted.sort_by(|a, b| {
-        let name = |unit: &Unit<'_>| unit.first().map(|entry| entry.appliance.name.clone());
-        name(a).cmp(&name(b))
-    });
+    let name = |entry: &'_ Entry| entry.appliance.name.clone();
+    sorted.sort_by_cached_key(|unit| unit.first().map(name));
     let mut keyed: Vec<(usize, &str, Unit<'_>)> = sorted
         .into_iter()
         .map(|unit| {

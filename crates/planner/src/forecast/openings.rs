@@ -36,7 +36,8 @@ struct OfCalendar<'p> {
 
 impl<'p> Openings<'p> {
     pub(super) fn new(plan: &'p Plan, from: Timestamp) -> Self {
-        let mut openings = Self { of: Vec::new(), by_site: BTreeMap::new(), never: BTreeSet::new() };
+        let mut openings =
+            Self { of: Vec::new(), by_site: BTreeMap::new(), never: BTreeSet::new() };
         for (site, calendar) in &plan.calendars {
             let known = openings.of.iter().position(|of| of.calendar == calendar);
             let at = known.unwrap_or(openings.of.len());

@@ -16,19 +16,22 @@ use proptest::prelude::*;
 
 use crate::support::{draw, read};
 
+/// From 17:00 to half past midnight, UTC, all but the last are open.
 const SITES: &str = "sites:
   s0: {}
-  s1: { time_zone: Europe/Amsterdam, windows: [daily 22:00 - 04:00], limits: { unavailable: 1 } }
-  s2: { time_zone: America/New_York, windows: [Sat 20:00 - Sun 08:00, Mon-Thu 01:00 - 03:00], freezes: [{ from: 2026-12-18, to: 2027-01-04 }] }
-  s3: { time_zone: Pacific/Apia, windows: [daily 00:00 - 00:45], limits: { unavailable: 2, transfers: 1 } }
+  s1: { time_zone: Europe/Amsterdam, windows: [daily 18:00 - 04:00], limits: { unavailable: 1 } }
+  s2: { time_zone: America/New_York, windows: [Sat 08:00 - Sun 22:00, Mon-Fri 12:00 - 22:00], freezes: [{ from: 2026-12-02, to: 2026-12-04 }] }
+  s3: { time_zone: Asia/Kolkata, windows: [daily 22:00 - 06:00], limits: { unavailable: 2, transfers: 1 } }
+  s4: { time_zone: Pacific/Apia, windows: [daily 00:00 - 00:35] }
 ";
 
 /// One appliance: site, group, cluster, kind of node, whether it is a minion where it can be.
 type Parts = (u8, Option<u8>, Option<u8>, u8, bool);
 
 fn parts() -> impl Strategy<Value = Parts> {
-    let cluster = prop_oneof![2 => Just(None), 1 => (0..3_u8).prop_map(Some)];
-    (0..4_u8, option::of(0..3_u8), cluster, 0..6_u8, any::<bool>())
+    let cluster = prop_oneof![1 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    let site = prop_oneof![10 => Just(0_u8), 20 => 1..4_u8, 1 => Just(4_u8)];
+    (site, option::of(0..3_u8), cluster, 0..8_u8, prop::bool::weighted(0.8))
 }
 
 /// The first of a cluster is its central management, and the second may be its search-master.
@@ -93,10 +96,11 @@ fn rollout(unavailable: u32, ahead: bool, windows: bool) -> String {
         "version: 1\nname: r\nfirmware: {{ version: 7.5.1, fetch: \"http://x.example/i\", sha256: \"{}\" }}\n\
          message: m\nselect: {{ all: true }}\nlimits: {{ unavailable: {unavailable}, transfers: 3 }}\n\
          stage: {}\nwindows: [{}]\ndrain: {{ wait: 10m }}\n\
+         timeouts: {{ upgrade: 5m, armed_grace: 1m, return: 20m, verify: 3m }}\n\
          waves: [{{ name: some, percent: 30, soak: 1h }}, {{ name: more, percent: 60, approval: required }}, {{ name: rest }}]\n",
         "0".repeat(64),
         if ahead { "ahead" } else { "in_window" },
-        if windows { "daily 23:00 - 03:00" } else { "" },
+        if windows { "daily 12:00 - 24:00" } else { "" },
     )
 }
 
@@ -185,14 +189,14 @@ fn forecast_holds(plan: &Plan, foreseen: &Forecast) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn a_plan_or_its_faults_and_a_forecast_that_keeps_every_rule(
-        all in vec(parts(), 1..40),
+        all in vec(parts(), 1..60),
         (apart, allow, ahead, windows) in any::<(bool, bool, bool, bool)>(),
-        parallel in 1..4_u32,
-        unavailable in 1..5_u32,
+        parallel in prop_oneof![1_u32..=1, 2..5_u32],
+        unavailable in prop_oneof![1_u32..=1, 2..6_u32],
         turn in 0..40_usize,
     ) {
         let rollout = rollout(unavailable, ahead, windows);
