@@ -162,7 +162,7 @@ fn named<N: Ord, T, E: std::fmt::Display>(
     };
     let mut read_entries = BTreeMap::new();
     for entry in entries {
-        let span = entry.extent.of(reader.role);
+        let span = entry.extent(&reader.source.text).of(reader.role);
         match new(&entry.key) {
             Ok(name) => {
                 if let Some(value) = read(reader, span, &entry.node) {

@@ -74,7 +74,8 @@ impl<'n, 't> Map<'n, 't> {
         let found = self.get(key);
         if found.is_none() {
             let empty = self.entries.iter().find(|entry| entry.key == key);
-            let span = empty.map_or(self.span, |entry| entry.extent.of(reader.role));
+            let span =
+                empty.map_or(self.span, |entry| entry.extent(&reader.source.text).of(reader.role));
             let message = format!("{} needs `{key}`", self.what);
             reader.fault("missing-key", span, message).label(if empty.is_some() {
                 "this is empty"
@@ -107,7 +108,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn span(&self, node: &Node<'_>) -> Span {
-        node.extent.of(self.role)
+        node.extent(&self.source.text).of(self.role)
     }
 
     /// A map with these keys and no others; `what` names it in messages, such as `an appliance`.
@@ -119,7 +120,7 @@ impl Reader<'_> {
     ) -> Option<Map<'n, 't>> {
         let entries = self.entries(node, what)?;
         for entry in entries.iter().filter(|entry| !keys.contains(&&*entry.key)) {
-            let span = entry.extent.of(self.role);
+            let span = entry.extent(&self.source.text).of(self.role);
             let near = nearest(&entry.key, keys.iter().copied());
             let draft = self
                 .fault("unknown-key", span, format!("{what} has no key `{}`", entry.key))
@@ -160,7 +161,8 @@ impl Reader<'_> {
     }
 
     fn repeated(&mut self, first: &Entry<'_>, second: &Entry<'_>) {
-        let (first, span) = (first.extent.of(self.role), second.extent.of(self.role));
+        let place = |entry: &Entry<'_>| entry.extent(&self.source.text).of(self.role);
+        let (first, span) = (place(first), place(second));
         if first == span {
             return; // One anchor merged in twice: the same text, so nothing contradicts.
         }
@@ -181,7 +183,7 @@ impl Reader<'_> {
         self.wrong_shape(node, what, "a list");
         let text = match &node.value {
             Value::Text(text) => text,
-            Value::Plain => node.extent.slice(&self.source.text),
+            Value::Plain => node.extent(&self.source.text).slice(&self.source.text),
             Value::Null | Value::List(_) | Value::Map(_) => return None,
         };
         if let Some(last) = self.faults.last() {
@@ -213,7 +215,7 @@ impl Reader<'_> {
         let span = self.span(node);
         let outcome = match &node.value {
             Value::Text(text) => parse(text),
-            Value::Plain => parse(node.extent.slice(&self.source.text)),
+            Value::Plain => parse(node.extent(&self.source.text).slice(&self.source.text)),
             Value::Null | Value::List(_) | Value::Map(_) => {
                 self.wrong_shape(node, what, "a single value");
                 return None;

@@ -40,11 +40,26 @@ impl Extent {
 /// One node of the tree.
 #[derive(Debug)]
 pub(crate) struct Node<'t> {
-    pub(crate) extent: Extent,
+    extent: Extent,
     pub(crate) value: Value<'t>,
 }
 
 impl Node<'_> {
+    /// Where it stands in the text that it was read from. A block map or list has no characters of
+    /// its own: its first key or entry stands for it.
+    pub(crate) fn extent(&self, text: &str) -> Extent {
+        let first = match &self.value {
+            Value::Map(entries) if self.extent.len == 0 => {
+                entries.first().map(|entry| entry.extent(text))
+            }
+            Value::List(nodes) if self.extent.len == 0 => {
+                nodes.first().map(|node| node.extent(text))
+            }
+            _ => None,
+        };
+        first.unwrap_or(self.extent)
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -67,8 +82,29 @@ pub(crate) enum Value<'t> {
 #[derive(Debug)]
 pub(crate) struct Entry<'t> {
     pub(crate) key: Cow<'t, str>,
-    pub(crate) extent: Extent,
     pub(crate) node: Node<'t>,
+}
+
+impl Entry<'_> {
+    /// Where its key stands in the text that it was read from. A key that is not as it stands
+    /// there, with an escape in it for one, has the place of its value.
+    pub(crate) fn extent(&self, text: &str) -> Extent {
+        // Keys are half of all words, and asked for their places only where something is wrong.
+        let start = (self.key.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
+        let borrowed = matches!(self.key, Cow::Borrowed(_));
+        let place = start.filter(|start| {
+            borrowed && text.get(*start..).is_some_and(|rest| rest.starts_with(&*self.key))
+        });
+        let Some(start) = place else { return self.node.extent(text) };
+        let end = start + self.key.len();
+        let around = |quote: &str| {
+            text.get(..start).is_some_and(|before| before.ends_with(quote))
+                && text.get(end..).is_some_and(|after| after.starts_with(quote))
+        };
+        let quoted = u32::from(around("\"") || around("'"));
+        let narrow = |wide: usize| u32::try_from(wide).unwrap_or(0);
+        Extent { start: narrow(start) - quoted, len: narrow(self.key.len()) + 2 * quoted }
+    }
 }
 
 /// Reads a file's tree; a syntax error is a fault, and the only one of that file.
@@ -159,18 +195,7 @@ fn extent(location: &Location) -> Extent {
 impl<'de: 't, 't> Deserialize<'de> for Node<'t> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value, defined, .. } = Spanned::<Value<'t>>::deserialize(deserializer)?;
-        let extent = match &value {
-            // A block map or list has no characters of its own: its first key or entry stands
-            // for it.
-            Value::Map(entries) if defined.span().is_empty() => {
-                entries.first().map_or_else(|| extent(&defined), |entry| entry.extent)
-            }
-            Value::List(nodes) if defined.span().is_empty() => {
-                nodes.first().map_or_else(|| extent(&defined), |node| node.extent)
-            }
-            _ => extent(&defined),
-        };
-        Ok(Self { extent, value })
+        Ok(Self { extent: extent(&defined), value })
     }
 }
 
@@ -255,8 +280,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(Spanned { value: Text(key), defined, .. }) = items.next_key()? {
-            entries.push(Entry { key, extent: extent(&defined), node: items.next_value()? });
+        while let Some(Text(key)) = items.next_key()? {
+            entries.push(Entry { key, node: items.next_value()? });
         }
         Ok(Value::Map(entries))
     }
