@@ -67,6 +67,29 @@ pub struct Freeze {
     pub reason: Option<String>,
 }
 
+/// The first moment from `at` on at which all these calendars are open and stay open for `need`;
+/// each with the end of its freezes' override. `None` when that never happens in the year to come.
+#[must_use]
+pub fn next_fit_of_all(
+    calendars: &[(&Calendar, Option<Timestamp>)],
+    at: Timestamp,
+    need: SignedDuration,
+) -> Option<Timestamp> {
+    let mut at = at;
+    let last = at.saturating_add(SignedDuration::from_hours(24 * i64::from(AHEAD_DAYS))).ok()?;
+    while at <= last {
+        let mut latest = at;
+        for (calendar, lifted) in calendars {
+            latest = latest.max(calendar.next_fit(at, need, *lifted)?);
+        }
+        if latest == at {
+            return Some(at);
+        }
+        at = latest;
+    }
+    None
+}
+
 /// What a calendar says of a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {

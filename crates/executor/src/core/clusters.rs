@@ -2,10 +2,11 @@
 //! (design: section 5; sps-api.md, section 6).
 
 use jiff::{SignedDuration, Timestamp};
+use model::calendar::next_fit_of_all;
 use model::event::{ApplianceChange, Change, RolloutChange, Step};
 use model::expect;
 use model::hold::HoldReason;
-use model::names::{ApplianceName, ClusterName};
+use model::names::{ApplianceName, ClusterName, SiteName};
 use model::plan::PlannedCluster;
 use model::rollout::HookKind;
 use model::run::{ApplianceRun, Phase, Run};
@@ -164,6 +165,8 @@ impl Core {
             let Some((index, wave)) = self.places.get(name).copied() else { continue };
             let waits = self.ready.get(wave).is_some_and(|ready| ready.contains(index));
             let Some(who) = membership(&self.run, name) else { continue };
+            // A member that is at its next hop already waits for the others.
+            let waits = waits && !self.run.is_through(name);
             if !waits || self.permitting.contains(name) || self.occupancy.may_go_down(&who).is_err()
             {
                 continue;
@@ -215,17 +218,13 @@ impl Core {
             return Some(*at);
         }
         let expected = expect::cluster(&self.run.plan, cluster, &self.history);
-        let mut wait = None;
-        for member in cluster.members() {
-            let Some(site) = self.run.plan.appliances.get(member).map(|a| a.site.clone()) else {
-                continue;
-            };
-            wait = wait.max(self.openings.wait(&self.run, &site, now, || expected));
+        let fit = fit(&self.run, cluster, now, expected.took);
+        if fit == Some(now) {
+            return None;
         }
-        if let Some(at) = wait {
-            self.too_late_clusters.insert(name.clone(), at);
-        }
-        wait
+        let at = fit.unwrap_or(Timestamp::MAX);
+        self.too_late_clusters.insert(name.clone(), at);
+        Some(at)
     }
 
     fn announce_for(
@@ -253,6 +252,22 @@ impl Core {
         self.permitting.insert(name.clone());
         commands.push(Command::Record(Change::Appliance(name, ApplianceChange::Permitted)));
     }
+}
+
+/// When a cluster fits into the windows of all its sites; `None`: never.
+fn fit(
+    run: &Run,
+    cluster: &PlannedCluster,
+    now: Timestamp,
+    need: SignedDuration,
+) -> Option<Timestamp> {
+    let sites = cluster.members().filter_map(|name| run.plan.appliances.get(name)).map(|a| &a.site);
+    let sites: std::collections::BTreeSet<&SiteName> = sites.collect();
+    let calendars: Vec<_> = sites
+        .into_iter()
+        .filter_map(|site| Some((run.plan.calendars.get(site)?, run.lifted.get(site).copied())))
+        .collect();
+    next_fit_of_all(&calendars, now, need)
 }
 
 /// A member of a cluster that has its places and goes on by itself, or is done.
@@ -342,7 +357,15 @@ pub(super) fn reason(
     let expected = || expect::cluster(&run.plan, cluster, history);
     for site in cluster.members().filter_map(|name| run.plan.appliances.get(name)).map(|a| &a.site)
     {
-        if let Err(reason) = openings.fits(run, site, now, expected) {
+        if let Err(mut reason) = openings.fits(run, site, now, expected) {
+            // All its sites must be open together.
+            let joint = fit(run, cluster, now, expected().took);
+            if let HoldReason::OutsideWindow { until, .. }
+            | HoldReason::Frozen { until, .. }
+            | HoldReason::WindowTooShort { until, .. } = &mut reason
+            {
+                *until = joint;
+            }
             return Some(reason);
         }
     }

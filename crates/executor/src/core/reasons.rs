@@ -32,6 +32,7 @@ pub fn reasons(
             let Some(state) = run.appliances.get(name) else { continue };
             let reason = match state.phase {
                 Phase::Ready => why.ready(name, state, (at, current)),
+                Phase::Failed => why.failed(name),
                 Phase::Pending | Phase::Preflight | Phase::Staging | Phase::Testing => {
                     why.staging(name, state, (at, current))
                 }
@@ -85,6 +86,18 @@ impl Why<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A failed member keeps its cluster half upgraded until a person decides.
+    fn failed(&self, name: &ApplianceName) -> Option<HoldReason> {
+        let (cluster, _) = self.run.plan.cluster_of(name)?;
+        let failed = self.run.half_upgraded(cluster);
+        let gap_since = self.run.clusters.get(cluster)?.gap_since;
+        (!failed.is_empty()).then(|| HoldReason::ClusterHalfUpgraded {
+            cluster: cluster.clone(),
+            failed,
+            gap_since,
+        })
     }
 
     /// What keeps an appliance from being read, staged or tested. A step that is under way when

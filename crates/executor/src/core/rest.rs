@@ -48,6 +48,12 @@ impl Core {
         Some(Rest::Person)
     }
 
+    /// Whether somebody is only looked at: how long that goes on depends on time alone.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.active.values().any(|step| *step == Step::Watch)
+    }
+
     /// Whether a step under way may still bring the rollout forward by itself.
     fn goes_on(&self, name: &ApplianceName, step: Step, now: Timestamp) -> bool {
         let Some(run) = self.run.appliances.get(name) else {

@@ -122,7 +122,7 @@ impl Driver {
         let again = self.write_again_at.map(until).filter(|pause| !pause.is_zero());
         let stop = self.stop_by.map(until);
         // Whether the rollout is at rest also depends on time that passes for those who are down.
-        let look = Some(Duration::from_secs(5));
+        let look = self.core.watches().then_some(Duration::from_secs(5));
         [wakeup, again, stop, look].into_iter().flatten().min()
     }
 

@@ -160,8 +160,6 @@ async fn a_failed_member_stops_the_cluster_and_cries_until_a_person_decides() {
         assert!(reasons["us-m2"].to_string().contains("do not audit"), "{}", reasons["us-m2"]);
         let appliances = vec![name("us-m1")];
         if skip {
-            // A failed appliance is left out by taking it up and skipping it.
-            world.decide(Decision::Retry { appliances: appliances.clone() }).await;
             world.decide(Decision::Skip { appliances }).await;
             assert_eq!(world.run().await, Ending::Finished { upgraded_all: false });
             let cluster = world.folded().clusters[&us()].clone();

@@ -1,5 +1,6 @@
 //! The executor against simulated appliances, in virtual time.
 
+mod anything;
 mod clusters;
 mod coverage;
 mod faults;
@@ -11,6 +12,8 @@ mod pairs;
 mod prefixes;
 mod random;
 mod reference;
+mod rules;
 mod single;
+mod stories;
 mod waits;
 mod world;

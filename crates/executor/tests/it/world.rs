@@ -168,7 +168,8 @@ impl World {
     }
 
     async fn bounded<T>(&self, work: impl Future<Output = T>) -> T {
-        let limit = Duration::from_hours(20 * 24);
+        // Longer than any two zones need to agree on a window.
+        let limit = Duration::from_hours(500 * 24);
         if let Ok(done) = tokio::time::timeout(limit, work).await {
             return done;
         }

@@ -94,9 +94,7 @@ impl Run {
         let cluster = self.plan.cluster_of(name).and_then(|(name, _)| self.clusters.get(name));
         let hop = cluster.map_or(usize::MAX, |cluster| cluster.hop);
         self.appliances.get(name).is_some_and(|run| {
-            run.phase.is_upgraded()
-                || run.phase == Phase::Skipped && !run.is_down()
-                || run.hop > hop
+            run.phase.is_upgraded() || run.phase == Phase::Skipped || run.hop > hop
         })
     }
 

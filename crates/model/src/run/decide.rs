@@ -41,7 +41,9 @@ impl Run {
                 if self.failed_hook_of(name).is_some() { Ok(()) } else { may_retry(name, run) }
             }),
             Decision::Skip { appliances } => self.each(appliances, |name, run| {
-                if run.phase.is_terminal() {
+                // Without a failed member a cluster goes on only when a person says so.
+                let failed = run.phase == Phase::Failed && self.is_in_begun_cluster(name);
+                if run.phase.is_terminal() && !failed {
                     Err(format!("{name} is {} already", run.phase.name()))
                 } else {
                     Ok(())

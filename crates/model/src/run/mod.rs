@@ -387,7 +387,8 @@ impl Run {
         let before = self.plan.waves.get(wave.checked_sub(1)?)?;
         let ended = self.waves_ended.get(&before.name)?;
         let until = ended.checked_add(before.soak).unwrap_or(Timestamp::MAX);
-        if now < until {
+        // A clock that was put back makes no soak where none was asked for.
+        if now < until && !before.soak.is_zero() {
             return Some(HoldReason::Soaking { wave: before.name.clone(), until });
         }
         let asked = before.approval && wave < self.plan.waves.len();
