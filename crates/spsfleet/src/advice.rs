@@ -7,7 +7,11 @@ use model::hold::HoldReason;
 use model::run::{ApplianceRun, Phase, Run};
 use model::{ApplianceName, WaveName};
 
-use crate::printer::{Paint, Style};
+use crate::printer::{Paint, Style, width};
+use crate::view::table::wrap;
+
+/// By so much those who show a line may move it in.
+const INDENT: usize = 4;
 
 /// The wave whose successor a person lets start: also while it is still watched.
 pub(crate) fn to_approve(run: &Run) -> Option<&WaveName> {
@@ -43,6 +47,8 @@ pub(crate) fn what_to_type(
     let state = format!("--state {}", database.display());
     let mut lines = Vec::new();
     let mut add = |what: &str, command: String| {
+        // The command stays on one line, so that it can be taken over as it is.
+        let what = wrap(what, width().saturating_sub(INDENT)).join("\n");
         lines.push(format!("{what}\n    {}", paint.on(Style::Bold, &command)));
     };
     let members = || run.appliances.iter().filter(|(name, _)| of.is_none_or(|of| of == *name));

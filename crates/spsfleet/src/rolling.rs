@@ -146,7 +146,7 @@ fn say_what_to_type(live: &mut Live, database: &Path, context: &Context) {
         if !lines.is_empty() {
             live.say(&format!(
                 "waiting for a person; in another terminal:\n  {}",
-                lines.join("\n  ")
+                lines.join("\n").replace('\n', "\n  ")
             ));
         }
     }

@@ -6,6 +6,7 @@ use model::exit::Exit;
 use serde_json::json;
 
 use crate::cli::{Form, Output};
+use crate::coded;
 use crate::context::Context;
 use crate::faults;
 use crate::inputs::{Checked, Files};
@@ -30,7 +31,18 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let printer = context.printer;
-    let checked = args.files.check(args.rollout.as_deref(), !args.no_files).await?;
+    let checked = match args.files.check(args.rollout.as_deref(), !args.no_files).await {
+        Err(error) if args.form.output == Output::Json => {
+            // A file that cannot be read at all is a fault like any other, without a place in it.
+            let message = format!("{error:#}");
+            let fault = json!({ "code": "unreadable", "message": message, "label": "", "help": null,
+                "file": null, "line": null, "column": null, "related": [] });
+            let document = json!({ "schema": 1, "ok": false, "faults": [fault], "warnings": [] });
+            printer.print(&serde_json::to_string_pretty(&document)?)?;
+            return Ok(coded::exit_of(&error).0);
+        }
+        checked => checked?,
+    };
     match (&checked, args.form.output) {
         (Ok(checked), Output::Text) => {
             for warning in &checked.warnings {

@@ -225,6 +225,9 @@ fn reason(of: &Explained<'_>, document: &Document, paint: Paint, width: usize) -
     let Some(Reason { reason, needs_person, held_by }) = &document.reason else {
         let text = match document.appliance.state {
             Phase::Succeeded | Phase::UpToDate => "it is done: nothing is waited for",
+            _ if document.next.first().is_some_and(|line| line.by_person) => {
+                "a person's step comes next; it is asked for when its turn has come"
+            }
             _ => "nothing is waited for: the step below is under way",
         };
         return format!("{text}\n");

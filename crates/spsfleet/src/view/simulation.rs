@@ -229,7 +229,7 @@ fn by_person(event: &Event) -> Option<Told> {
     let Change::Rollout(RolloutChange::Decided { actor, .. }) = &event.change else { return None };
     let told = tell(&event.change).whole();
     let text = told.replace(&format!(" by {PERSON}"), "").replace(" (simulated)", "");
-    (actor.name == PERSON).then(|| Told { at: event.at, appliance: None, text, bad: false })
+    (actor.name == PERSON).then_some(Told { at: event.at, appliance: None, text, bad: false })
 }
 
 /// Of long lists so many are shown; JSON has all.

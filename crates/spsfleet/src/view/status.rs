@@ -9,7 +9,7 @@ use model::run::{Phase, RolloutState, Run, Transfer};
 
 use super::around::around;
 use super::reasons::Reasons;
-use super::table::{Table, cell, styled};
+use super::table::{Table, cell, styled, wrap};
 use super::words;
 use crate::printer::{Paint, Style};
 
@@ -55,7 +55,7 @@ pub(crate) fn text(
         paint.on(Style::Bold, status.name.as_str()),
         status.target_version,
         paint.on(state_style(status.state), status.state.name()),
-        summary(status)
+        wrap(&summary(status), width).join("\n  ")
     );
     text.push_str(&around(status, now, paint, width));
     text.push('\n');

@@ -13,8 +13,23 @@ fn help_is_data_and_lists_what_works() {
 fn every_command_shows_an_example() {
     let world = World::new();
     for command in [
-        "demo", "simulate", "check", "plan", "run", "status", "events", "explain", "pause",
-        "resume", "abort", "approve", "confirm", "retry", "skip", "resolve",
+        "demo",
+        "simulate",
+        "check",
+        "plan",
+        "run",
+        "status",
+        "events",
+        "explain",
+        "pause",
+        "resume",
+        "abort",
+        "approve",
+        "confirm",
+        "retry",
+        "skip",
+        "resolve",
+        "freeze override",
     ] {
         let done = world.run(&format!("{command} --help"));
         assert_eq!(done.code, 0);

@@ -135,3 +135,12 @@ fn without_a_terminal_a_plan_must_be_accepted_by_flag() {
     assert!(done.err.ends_with("say --yes to accept it\n"), "{}", done.err);
     assert!(!world.path("fleet.db").exists(), "nothing was begun");
 }
+
+#[test]
+fn a_file_that_is_not_there_is_a_document_too() {
+    let done = World::new().run("check --fleet none.yaml --output json");
+    assert_eq!(done.code, 2, "{}", done.err);
+    let document: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(document["ok"], false);
+    assert_eq!(document["faults"][0]["message"], "none.yaml: no such file");
+}
