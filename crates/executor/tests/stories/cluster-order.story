@@ -1,4 +1,4 @@
-# A cluster goes down in the vendor's order, minions first, the search-master last, without a pause inside (design.md 6.3, sps-api.md 6)
+# A cluster goes down in the vendor's order, minions first, the search-master last, without a pause inside (design.md 6.3; sps-api.md 6)
 fleet: |
   clusters:
     us: {parallel: 1}

@@ -18,7 +18,7 @@
 //!                                    hostname H, certificate C, syncs D
 //! ```
 //!
-//! In YAML `$sha(V)` and `$url(V)` are the sum and the address of the image of V, a hop `{version: V}`
+//! In YAML `$sha(V)` and `$url(V)` are the sum and the address of the image of V, a hop `- {version: V}`
 //! gets both, and `$bmc(NODE)` is a power service behind Redfish.
 //!
 //! Then what happens, in order:
@@ -260,7 +260,7 @@ fn act_of(text: &str) -> Read<Act> {
         ["person", ref decision @ ..] => Act::Person(decision_of(decision)?),
         ["hands", of, hand] => Act::Hands(name(of)?, hand_of(hand)?),
         ["admin", of, ..] => {
-            let yaml = text.split_once(of).map_or("", |(_, yaml)| yaml);
+            let yaml = text.split_once(&format!(" {of} ")).map_or("", |(_, yaml)| yaml);
             let value = planner::yaml::read(&expanded(yaml)).map_err(|error| error.to_string())?;
             let act = serde_json::from_value(value).map_err(|error| error.to_string())?;
             Act::Admin(name(of)?, act)
@@ -377,13 +377,11 @@ fn expanded(text: &str) -> String {
     for line in text.lines() {
         let mut line = line.to_owned();
         while let Some((before, version, after)) = between(&line, "{version: ", "}") {
-            if version.contains([',', '{']) {
+            if !before.ends_with("- ") {
                 break;
             }
             let (sum, url) = (image(&version).sha256, url(&version));
-            line =
-                format!("{before}{{version: '{version}', sha256: {sum}, fetch: '{url}'}}{after}");
-            line = line.replacen("{version: '", "{ version: '", 1);
+            line = format!("{before}{{ version: {version}, sha256: {sum}, fetch: '{url}'}}{after}");
         }
         while let Some((before, version, after)) = between(&line, "$sha(", ")") {
             line = format!("{before}{}{after}", image(&version).sha256);

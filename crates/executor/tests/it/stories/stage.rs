@@ -20,7 +20,7 @@ use model::ports::{Clock, Connector, Journal};
 use model::random::Random;
 use model::run::Run;
 use planner::{Facts, Source};
-use sim::{AdminAct, SimFleet, TokioClock};
+use sim::{AdminAct, Behaviour, SimFleet, TokioClock};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -64,7 +64,13 @@ fn planned(story: &Story, rollout: &str) -> Result<Plan, String> {
     };
     let inputs =
         planner::read(source("fleet.yaml", &story.fleet), Some(source("rollout.yaml", rollout)));
-    let plan = inputs.and_then(|inputs| planner::plan(&inputs, &Facts::not_looked_at()));
+    let plan = inputs.and_then(|inputs| {
+        let plan = planner::plan(&inputs, &Facts::not_looked_at())?;
+        let again = planner::plan(&inputs, &Facts::not_looked_at())?;
+        let bytes = |plan: &Plan| serde_json::to_vec(plan).expect("JSON");
+        assert_eq!(bytes(&plan), bytes(&again), "{}: same inputs, same plan", story.name);
+        Ok(plan)
+    });
     let plan = plan.map_err(|faults| {
         let line = |fault: &planner::Fault| format!("  {fault}\n");
         faults.iter().map(line).collect::<String>()
@@ -109,6 +115,8 @@ struct Stage {
     start: Timestamp,
     dues: Vec<Due>,
     waiting: Vec<Waiting>,
+    /// Appliances whose inventory entry takes the primary for the secondary.
+    lied_of: Vec<String>,
 }
 
 impl Stage {
@@ -177,6 +185,13 @@ impl Stage {
             start: story.start,
             dues: Vec::new(),
             waiting: Vec::new(),
+            lied_of: story
+                .faults
+                .behaviours
+                .iter()
+                .filter(|rule| rule.does == Behaviour::SwitchIsPrimary {})
+                .map(|rule| rule.appliance.clone())
+                .collect(),
         }
     }
 
@@ -344,11 +359,10 @@ impl Stage {
                 run
             }
         };
-        let line = self.tale.line(event, &run);
+        let line = self.tale.tell(event, &run);
         self.runs.insert(event.rollout.clone(), run);
         if let Some(line) = line {
             assert!(!line.contains("please report this"), "{}: {line}", self.name);
-            self.tale.at(event.at, &line);
             self.heard(event.at, &line);
         }
     }
@@ -489,10 +503,18 @@ impl Stage {
     }
 
     fn reasons(&mut self, run: &Run, why: &BTreeMap<model::ApplianceName, HoldReason>) {
+        // Who waits for the same thing is told of together.
+        let mut said: Vec<(String, Vec<&str>)> = Vec::new();
         for (name, reason) in why {
             let phase = run.appliances.get(name).map_or("gone", |run| run.phase.name());
-            let reason = self.tale.hold(reason);
-            self.tale.say(&format!("  {name} is {phase}, {reason}"));
+            let reason = format!("is {phase}, {}", self.tale.hold(reason));
+            match said.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, names)) => names.push(name.as_str()),
+                None => said.push((reason, vec![name.as_str()])),
+            }
+        }
+        for (reason, names) in said {
+            self.tale.say(&format!("  {} {reason}", names.join(", ")));
         }
     }
 
@@ -536,6 +558,13 @@ impl Stage {
         }
         let events = self.journal.all();
         let broken = broken(self.fleet.ledger(), &events, self.start, self.clock.now());
+        // Where the inventory names the wrong node, nothing else tells before it is tried.
+        let (expected, broken): (Vec<_>, Vec<_>) = broken.into_iter().partition(|one| {
+            self.lied_of.iter().any(|of| one.starts_with(&format!("{of}: the primary was down")))
+        });
+        for one in expected {
+            self.tale.say(&format!("observer: since the inventory names the wrong node: {one}"));
+        }
         match &broken[..] {
             [] => self.tale.say("observer: nothing broken"),
             all => {

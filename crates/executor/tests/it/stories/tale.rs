@@ -10,6 +10,7 @@ use model::event::{
     Act, ActKind, ActOutcome, ApplianceChange, Change, Event, HookChange, RolloutChange,
     SkipReason, StagedHow,
 };
+use model::fleet::UpgradeCall;
 use model::hold::HoldReason;
 use model::names::{ApplianceName, RolloutId};
 use model::plan::Plan;
@@ -21,12 +22,26 @@ pub(super) struct Tale {
     text: String,
     zone: TimeZone,
     aside: BTreeSet<ApplianceName>,
+    /// The last line, when it is about appliances: more may say the same.
+    last: Option<Last>,
 }
+
+/// What appliances said with one voice, and where in the text that stands.
+#[derive(Debug)]
+struct Last {
+    began: usize,
+    at: Timestamp,
+    names: Vec<ApplianceName>,
+    said: String,
+}
+
+/// Who says the same within this time is told of together.
+const TOGETHER: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 impl Tale {
     pub(super) fn new(zone: Option<&str>) -> Self {
         let zone = zone.map_or(TimeZone::UTC, |name| TimeZone::get(name).expect("a zone"));
-        Self { text: String::new(), zone, aside: BTreeSet::new() }
+        Self { text: String::new(), zone, aside: BTreeSet::new(), last: None }
     }
 
     pub(super) fn text(&self) -> &str {
@@ -35,6 +50,7 @@ impl Tale {
 
     /// A line without a time.
     pub(super) fn say(&mut self, line: &str) {
+        self.last = None;
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
@@ -47,10 +63,45 @@ impl Tale {
         self.say(&format!("{at}  {line}"));
     }
 
+    /// What an event was, when a person would tell of it; `run` is what it led to.
+    pub(super) fn tell(&mut self, event: &Event, run: &Run) -> Option<String> {
+        let (name, said) = match &event.change {
+            Change::Rollout(change) => {
+                let line = self.rollout(change, event.at, run)?;
+                self.at(event.at, &line);
+                return Some(line);
+            }
+            // One that reboots by itself is armed for a moment only.
+            Change::Appliance(name, ApplianceChange::Armed)
+                if run.plan.appliances.get(name)?.upgrade_call != UpgradeCall::Arms =>
+            {
+                return None;
+            }
+            Change::Appliance(name, change) => (name, self.appliance(name, change)?),
+        };
+        let line = format!("{name} {said}");
+        let together = self
+            .last
+            .take()
+            .filter(|last| last.said == said && event.at.duration_since(last.at) <= TOGETHER);
+        let mut last = together.unwrap_or_else(|| Last {
+            began: self.text.len(),
+            at: event.at,
+            names: Vec::new(),
+            said: said.clone(),
+        });
+        last.names.push(name.clone());
+        self.text.truncate(last.began);
+        let names: Vec<&str> = last.names.iter().map(ApplianceName::as_str).collect();
+        self.at(last.at, &format!("{} {said}", names.join(", ")));
+        self.last = Some(last);
+        Some(line)
+    }
+
     /// Times in a text are those of the tale, and durations without fractions.
     pub(super) fn local(&self, text: &str) -> String {
         let word = |word: &str| {
-            let bare = word.trim_end_matches([';', ',', ')', '.']);
+            let bare = word.trim_end_matches([';', ',', ')', '.', ':']);
             let Ok(at) = bare.parse::<Timestamp>() else { return word.to_owned() };
             let zone = if self.zone == TimeZone::UTC { "" } else { " %Z" };
             let at = at.to_zoned_datetime(self.zone.clone());
@@ -65,17 +116,6 @@ impl Tale {
         let until = reason.until().map_or(String::new(), |until| format!(" until {until:.0}"));
         let said = format!("{}{until}: {reason}", reason.code());
         self.local(&said)
-    }
-
-    /// The line of an event, when a person would tell of it; `run` is what it led to.
-    pub(super) fn line(&mut self, event: &Event, run: &Run) -> Option<String> {
-        match &event.change {
-            Change::Rollout(change) => self.rollout(change, event.at, run),
-            Change::Appliance(name, change) => {
-                let said = self.appliance(name, change)?;
-                Some(format!("{name} {said}"))
-            }
-        }
     }
 
     fn rollout(&self, change: &RolloutChange, at: Timestamp, run: &Run) -> Option<String> {
@@ -194,8 +234,8 @@ impl Tale {
                 }
                 (ActKind::DeleteFetch, _) => return None,
                 (_, ActOutcome::NotDone) => format!("{} was not done: {saw}", act.name()),
-                (ActKind::Upgrade, ActOutcome::Done { .. }) => {
-                    format!("upgrade call was done: {saw}")
+                (ActKind::Upgrade, ActOutcome::Done { .. }) if !saw.starts_with("accepted") => {
+                    format!("the upgrade call was done: {saw}")
                 }
                 (_, ActOutcome::Done { .. }) => return None,
             },

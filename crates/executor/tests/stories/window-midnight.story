@@ -1,0 +1,17 @@
+# A window over midnight is one window; who is not expected to be through at its end waits for the next one (design.md 6.4; semantics.md `sites.X.windows`)
+fleet: |
+  sites:
+    default: {time_zone: Europe/Amsterdam, windows: ["daily 23:30 - 01:00"]}
+  appliances:
+    - {name: a1}
+    - {name: a2}
+    - {name: a3}
+    - {name: a4}
+    - {name: a5}
+    - {name: a6}
+    - {name: a7}
+    - {name: a8}
+    - {name: a9}
+    - {name: b1}
+    - {name: b2}
+run
