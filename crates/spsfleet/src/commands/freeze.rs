@@ -37,7 +37,7 @@ enum Task {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  spsfleet freeze override ams --until 2026-12-20T06:00 --state fleet.db \
-                        --reason \"CVE-2026-1234, agreed by the board\"\n\n\
+                        --reason \"CVE-2026-1234\"\n\n\
                         A time without a zone is meant in the site's zone; one with it is RFC 3339, such as\n  \
                         2026-12-20T05:00:00Z"
 )]

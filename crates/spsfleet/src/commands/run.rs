@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use executor::{Executor, Options};
 use model::exit::Exit;
+use model::history::History;
 use model::plan::Plan;
 use model::run::Run;
 use state::{SqliteJournal, SqliteReader};
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::inputs::{Files, Planned};
 use crate::printer::width;
 use crate::rolling::{Rolling, exit_of_ended, roll, tell};
-use crate::view::plan::Shown;
+use crate::view::plan::{Foreseen, Shown};
 use crate::{coded, confirm, database, system, view, wiring};
 
 /// Plans, asks, rolls out and reports, in the foreground. Run again with the same database it goes
@@ -88,7 +89,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             context.printer.say(&format!("{}: going on (begun {since})", run.plan.rollout));
         }
         Standing::New | Standing::Changed(_) => {
-            if !accepted(&plan, &args, context).await? {
+            let history = match &journal {
+                Some(journal) => database::history(journal.reader()).await?,
+                None => History::default(),
+            };
+            if !accepted(&plan, &history, &args, context).await? {
                 context.printer.say("nothing was done");
                 return Ok(Exit::Stopped);
             }
@@ -202,9 +207,22 @@ fn changed(run: &Run, plan: &Plan) -> String {
 const MOST_SHOWN: usize = 30;
 
 /// Shows the plan and asks.
-async fn accepted(plan: &Plan, args: &Args, context: &Context) -> anyhow::Result<bool> {
+async fn accepted(
+    plan: &Plan,
+    history: &History,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<bool> {
     let printer = context.printer;
-    printer.say(&view::plan::text(plan, None, Shown::First(MOST_SHOWN), printer.talk, width()));
+    let forecast = planner::forecast(plan, history, context.now());
+    let foreseen = Foreseen { plan, forecast: &forecast };
+    printer.say(&view::plan::text(
+        plan,
+        Some(&foreseen),
+        Shown::First(MOST_SHOWN),
+        printer.talk,
+        width(),
+    ));
     if args.yes {
         return Ok(true);
     }

@@ -115,6 +115,7 @@ async fn carry_out(simulation: Simulation) -> anyhow::Result<Simulated> {
         let mut stays = true;
         for _ in 0..ROUNDS {
             let ending = one_round(&ports, &id, &mut person, stays).await?;
+            tracing::debug!(?ending, stays, at = %clock.now(), "a round of the simulation");
             let open = !person.tasks.is_empty();
             // What the person does is waited for, also where the executor did not.
             while person.tasks.join_next().await.is_some() {}

@@ -22,16 +22,23 @@ pub(crate) fn text(
 ) -> String {
     let mut text = format!("\n{}\n", paint.on(Style::Bold, "as the appliances are now"));
     let mut versions: BTreeMap<String, usize> = BTreeMap::new();
-    let mut sessions = 0;
+    let (mut sessions, mut silent) = (None, 0);
     for seen in observed.appliances.values() {
-        let version = seen.version.as_ref();
-        let version = version.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-        *versions.entry(version).or_default() += 1;
-        sessions += seen.health.as_ref().and_then(|health| health.sessions).unwrap_or_default();
+        match &seen.version {
+            Some(version) => *versions.entry(version.to_string()).or_default() += 1,
+            None => silent += 1,
+        }
+        if let Some(count) = seen.health.as_ref().and_then(|health| health.sessions) {
+            *sessions.get_or_insert(0) += count;
+        }
     }
-    let versions: Vec<String> =
+    let mut sum: Vec<String> =
         versions.iter().map(|(version, count)| format!("{count} on {version}")).collect();
-    let sum = format!("{}; {} now", versions.join(", "), words::sessions(sessions));
+    if silent > 0 {
+        sum.push(format!("{silent} did not say what they run"));
+    }
+    sum.extend(sessions.map(|count: u64| format!("{} now", words::sessions(count))));
+    let sum = sum.join(", ");
     text.push_str(&indented(2, "in all", &sum, paint, Style::Dim, width));
     for ImageSeen { url, size, fault } in &observed.images {
         let (told, style) = match (size, fault) {

@@ -14,6 +14,10 @@ fn a_running_rollout_takes_a_pause_by_its_socket() {
     world.wait_for("the first appliance to go down", || {
         world.read("started.log").contains("goes down")
     });
+    let beside = world.run("explain sim-7.5.1 nyc-1 --state fleet.db --output json");
+    let beside: serde_json::Value = serde_json::from_str(&beside.out).expect("JSON");
+    assert_eq!(beside["at_work"], true);
+    assert_eq!(world.status("fleet.db")["rollouts"][0]["at_work"], true);
     let paused =
         world.run_words(&["pause", "sim-7.5.1", "--state", "fleet.db", "--reason", "why not"]);
     assert_eq!((paused.code, paused.out.as_str()), (0, ""), "{}", paused.err);

@@ -159,7 +159,7 @@ fn observing_reads_and_changes_nothing() {
     assert!(seen["health"]["sessions"].is_u64(), "{seen}");
     assert!(observed["images"][0]["size"].as_u64().is_some_and(|size| size > 1_000_000));
     let text = world.run("plan --fleet sim/fleet.yaml --observe sim/rollout.yaml").out;
-    assert!(text.contains("3 on 7.5.0; ") && text.contains("4 free"), "{text}");
+    assert!(text.contains("3 on 7.5.0, ") && text.contains("4 free"), "{text}");
     let changes = world.read("sim/ledger.jsonl");
     for call in ["/firmware/fetch", "/firmware/test", "/firmware/upgrade", "/upload"] {
         assert!(!changes.contains(&format!("POST /api{call}")), "{call}");
