@@ -25,6 +25,7 @@ mod signals;
 mod simulation;
 mod spawn;
 mod system;
+mod talk_log;
 mod view;
 mod wiring;
 
@@ -39,6 +40,7 @@ use crate::cli::{Cli, Command};
 use crate::context::Context;
 use crate::printer::Printer;
 use crate::system::SystemClock;
+use crate::talk_log::AsTalk;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -70,14 +72,15 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// `SPSFLEET_LOG` says what is logged, in the form of `tracing`'s filters.
+/// `SPSFLEET_LOG` says what is logged, in the form of `tracing`'s filters. Who does not ask for logs
+/// still sees what goes wrong, as talk.
 fn log(printer: Printer) {
-    let filter = EnvFilter::try_from_env("SPSFLEET_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(printer.talk.0)
-        .init();
+    let asked = EnvFilter::try_from_env("SPSFLEET_LOG");
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    match asked {
+        Ok(filter) => logs.with_env_filter(filter).with_ansi(printer.talk.0).init(),
+        Err(_) => logs.with_env_filter(EnvFilter::new("warn")).event_format(AsTalk(printer)).init(),
+    }
 }
 
 fn chain(error: &anyhow::Error) -> String {

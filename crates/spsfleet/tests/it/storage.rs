@@ -71,6 +71,9 @@ fn a_disk_that_fills_up_stops_new_disruption_and_loses_nothing() {
         world.read("started.log").contains("the journal cannot be written")
     });
     world.wait_for("the one that is down", || seen(&world, &BACK) == 1);
+    let said = world.read("started.log");
+    let line = said.lines().find(|line| line.contains("the journal cannot be written"));
+    assert!(line.is_some_and(|line| line.starts_with("error: ")), "said as talk: {said}");
     // A decision would be lost, so it is not taken.
     let pause = world.run("pause sim-7.5.1 --state disk/fleet.db");
     assert_ne!(pause.code, 0, "{}", pause.err);
