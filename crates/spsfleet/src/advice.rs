@@ -55,6 +55,15 @@ pub(crate) fn what_to_type(
     let all = |wanted: &dyn Fn(Phase) -> bool| -> Vec<&str> {
         members().filter(|(_, m)| wanted(m.phase)).map(|(name, _)| name.as_str()).collect()
     };
+    // A debt outlives its rollout.
+    for debt in run.debts().iter().filter(|debt| debt.stuck.is_some()) {
+        if of.is_none_or(|of| *of == debt.appliance) {
+            add(
+                &format!("at {}, settle its debt ({}), then:", debt.appliance, debt.undo),
+                format!("spsfleet confirm {name} {} secondary-on {state}", debt.appliance),
+            );
+        }
+    }
     if run.aborted {
         return lines;
     }

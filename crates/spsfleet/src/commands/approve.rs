@@ -12,7 +12,7 @@ use crate::deciding::{Deciding, decide};
 /// can be given while the wave is still watched; the next one starts when that is over.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  spsfleet approve sps-7.5.1 canary --state fleet.db \
-                        --reason \"a day without complaints\"")]
+                        --reason \"no complaints\"")]
 pub(crate) struct Args {
     #[command(flatten)]
     deciding: Deciding,

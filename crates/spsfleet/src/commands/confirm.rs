@@ -14,7 +14,7 @@ use crate::deciding::{Deciding, decide};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  spsfleet confirm sps-7.5.1 nyc-ha secondary-off --state fleet.db \
-                        --reason \"shut down by IPMI, console is dark\""
+                        --reason \"console is dark\""
 )]
 pub(crate) struct Args {
     #[command(flatten)]
