@@ -32,7 +32,7 @@ use model::run::{IllegalEvent, Run};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::core::Core;
-pub use crate::core::reasons;
+pub use crate::core::{reasons, reasons_among};
 use crate::driver::Driver;
 use crate::limits::RequestLimits;
 use crate::logins::Logins;
@@ -144,7 +144,7 @@ pub enum Error {
 /// A rollout at one moment.
 pub(crate) struct Snapshot {
     pub(crate) run: Run,
-    pub(crate) history: History,
+    pub(crate) reasons: BTreeMap<ApplianceName, HoldReason>,
     pub(crate) halted: bool,
 }
 
@@ -164,7 +164,6 @@ pub(crate) enum Question {
 pub struct Handle {
     questions: mpsc::UnboundedSender<Question>,
     events: broadcast::Sender<Event>,
-    clock: Arc<dyn Clock>,
 }
 
 /// What an ended executor answers.
@@ -204,9 +203,8 @@ impl Handle {
     pub async fn snapshot(&self) -> Option<(Run, BTreeMap<ApplianceName, HoldReason>, bool)> {
         let (reply, answer) = oneshot::channel();
         self.questions.send(Question::Snapshot(reply)).ok()?;
-        let Snapshot { run, history, halted } = answer.await.ok()?;
-        let why = reasons(&run, &history, self.clock.now());
-        Some((run, why, halted))
+        let Snapshot { run, reasons, halted } = answer.await.ok()?;
+        Some((run, reasons, halted))
     }
 }
 
@@ -272,7 +270,7 @@ impl Executor {
             // Without a driver the process is ending; the next one learns it anew.
             drop(told.send(Message::Fact { task: 0, name, at: clock.now(), change }));
         });
-        let handle = Handle { questions, events: events.clone(), clock: Arc::clone(&ports.clock) };
+        let handle = Handle { questions, events: events.clone() };
         let rollout = run.id.clone();
         let driver = Driver {
             limits: RequestLimits::of(&run.plan, &ports.clock),

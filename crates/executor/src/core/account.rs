@@ -105,10 +105,29 @@ pub(super) fn limits_of(run: &Run) -> Occupancy {
 }
 
 /// Takes the places of the clusters that have them.
-pub(super) fn claim_started(run: &Run, rollout: Option<&RolloutId>, occupancy: &mut Occupancy) {
+fn claim_started(run: &Run, rollout: Option<&RolloutId>, occupancy: &mut Occupancy) {
     for (name, cluster) in &run.plan.clusters {
         if run.cluster_has_started(name) {
             occupancy.claim(name, &Claim::of(&run.plan, rollout, cluster));
+        }
+    }
+}
+
+/// Takes the places of other rollouts' clusters that have them, and of their appliances that are
+/// down.
+pub(super) fn take_for_others<'a>(
+    others: impl IntoIterator<Item = &'a Run>,
+    occupancy: &mut Occupancy,
+) {
+    for other in others {
+        claim_started(other, None, occupancy);
+        for (name, state) in &other.appliances {
+            if state.is_down()
+                && let Some(mut who) = membership(other, name)
+            {
+                who.rollout = None;
+                occupancy.take(&who);
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Hooks: which is due, and what waits for it.
 
-use model::event::{Change, HookChange, HookPoint, RolloutChange, Step};
+use model::event::{ApplianceChange, Change, HookChange, HookPoint, RolloutChange, Step};
 use model::names::ApplianceName;
 use model::rollout::HookKind;
-use model::run::HookState;
+use model::run::{ApplianceRun, HookState};
 
 use super::{Command, Core};
 
@@ -56,9 +56,29 @@ impl Core {
                 commands.push(Command::Hook { point: point.clone(), leftover: false });
             }
             HookChange::Started(_) => {}
-            HookChange::Done | HookChange::Failed(_) | HookChange::Unknown(_) => {
+            HookChange::Done => {
                 self.hooking.remove(point);
             }
+            HookChange::Failed(_) | HookChange::Unknown(_) => {
+                self.hooking.remove(point);
+                self.give_back(point, commands);
+            }
+        }
+    }
+
+    /// Whoever waits for a person because of a failed hook keeps no place that others could take.
+    /// A cluster that has begun to take its places keeps them.
+    fn give_back(&mut self, point: &HookPoint, commands: &mut Vec<Command>) {
+        let waits = |(name, run): &(&ApplianceName, &ApplianceRun)| {
+            run.permitted
+                && run.upgrade.is_none()
+                && !self.active.contains_key(*name)
+                && self.run.plan.cluster_of(name).is_none()
+                && self.run.failed_hook_of(name) == Some(point)
+        };
+        for (name, _) in self.run.appliances.iter().filter(waits) {
+            let change = ApplianceChange::Withdrawn { why: format!("{point} did not end well") };
+            commands.push(Command::Record(Change::Appliance(name.clone(), change)));
         }
     }
 

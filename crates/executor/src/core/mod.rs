@@ -23,8 +23,8 @@ use model::names::{ApplianceName, ClusterName, SiteName};
 use model::run::{ApplianceRun, IllegalEvent, Phase, Run};
 use model::safety::{Claim, Occupancy};
 
-use account::{claim_started, limits_of, membership};
-pub use reasons::reasons;
+use account::{limits_of, take_for_others};
+pub use reasons::{reasons, reasons_among};
 pub use rest::Rest;
 use windows::Openings;
 
@@ -60,8 +60,9 @@ pub struct Core {
     eager: BTreeSet<usize>,
     /// Staged and tested, waiting for leave to go down, by wave.
     ready: Vec<Ready>,
-    /// Waiting for a place for their transfer.
-    to_stage: BTreeSet<usize>,
+    /// Waiting for a place for their transfer: first those whose transfer lives on the appliance,
+    /// then the others.
+    to_stage: BTreeSet<(bool, usize)>,
     transfers: BTreeMap<SiteName, BTreeSet<ApplianceName>>,
     transfers_in_all: usize,
     /// Set-aside members by the time when they are asked again.
@@ -139,17 +140,7 @@ impl Core {
     #[must_use]
     pub fn new<'a>(run: Run, others: impl IntoIterator<Item = &'a Run>, history: History) -> Self {
         let mut occupancy = limits_of(&run);
-        for other in others {
-            claim_started(other, None, &mut occupancy);
-            for (name, state) in &other.appliances {
-                if state.is_down()
-                    && let Some(mut who) = membership(other, name)
-                {
-                    who.rollout = None;
-                    occupancy.take(&who);
-                }
-            }
-        }
+        take_for_others(others, &mut occupancy);
         let order: Vec<ApplianceName> =
             run.plan.in_order().map(|(_, appliance)| appliance.name.clone()).collect();
         let wave_of = run.plan.waves.iter().enumerate().flat_map(|(wave, planned)| {
@@ -256,6 +247,9 @@ impl Core {
         self.took = self.run.apply(event)?;
         if let Some(took) = &self.took {
             self.history.learn(took);
+            // Who did not fit into its window may do so by what was seen now.
+            self.too_late.clear();
+            self.too_late_clusters.clear();
         }
         let mut commands = Vec::new();
         match &event.change {

@@ -12,19 +12,58 @@ use model::rollout::StageMode;
 use model::run::{ApplianceRun, HookState, Phase, Run};
 use model::safety::Occupancy;
 
-use super::account::{limits_of, membership};
+use super::Core;
+use super::account::{limits_of, membership, take_for_others};
 use super::admit::closed;
 use super::clusters;
 use super::windows::Openings;
 
-/// The reason of every appliance that waits now. `history` is how long steps took so far.
+/// The reason of every appliance that waits now, were there no other rollout. `history` is how
+/// long steps took so far.
 #[must_use]
 pub fn reasons(
     run: &Run,
     history: &History,
     now: Timestamp,
 ) -> BTreeMap<ApplianceName, HoldReason> {
-    let mut why = Why { run, history, now, occupancy: taken(run), openings: Openings::default() };
+    reasons_among(run, [], history, now)
+}
+
+/// As [`reasons`], beside the unfinished rollouts of the same journal: their appliances that are
+/// down take places in sites and groups too.
+#[must_use]
+pub fn reasons_among<'a>(
+    run: &Run,
+    others: impl IntoIterator<Item = &'a Run>,
+    history: &History,
+    now: Timestamp,
+) -> BTreeMap<ApplianceName, HoldReason> {
+    let mut occupancy = taken(run);
+    take_for_others(others, &mut occupancy);
+    all(run, occupancy, history, now)
+}
+
+impl Core {
+    /// The reason of every appliance that waits now, by all that the core knows.
+    #[must_use]
+    pub fn reasons(&self, now: Timestamp) -> BTreeMap<ApplianceName, HoldReason> {
+        let mut reasons = all(&self.run, self.occupancy.clone(), &self.history, now);
+        if self.halted {
+            // Whatever else they wait for: nobody goes down before the journal can be written.
+            let ready = self.run.appliances.iter().filter(|(_, run)| run.phase == Phase::Ready);
+            reasons.extend(ready.map(|(name, _)| (name.clone(), HoldReason::JournalNotWritable)));
+        }
+        reasons
+    }
+}
+
+fn all(
+    run: &Run,
+    occupancy: Occupancy,
+    history: &History,
+    now: Timestamp,
+) -> BTreeMap<ApplianceName, HoldReason> {
+    let mut why = Why { run, history, now, occupancy, openings: Openings::default() };
     let current = run.plan.waves.iter().position(|w| !run.waves_finished.contains(&w.name));
     let mut reasons = BTreeMap::new();
     for (at, wave) in run.plan.waves.iter().enumerate() {

@@ -27,7 +27,8 @@ impl Core {
     /// something goes on by itself. With `no_wait`, what is only watched does not count as that.
     #[must_use]
     pub fn at_rest(&self, now: Timestamp, no_wait: bool) -> Option<Rest> {
-        let only_time = |step: Step| no_wait && matches!(step, Step::Watch | Step::Drain);
+        let only_time =
+            |step: Step| no_wait && matches!(step, Step::Watch | Step::Drain | Step::Soak);
         let mut going = self.active.iter().filter(|(name, step)| self.goes_on(name, **step, now));
         let watched = going.clone().any(|(_, step)| only_time(*step));
         if going.any(|(_, step)| !only_time(*step))
@@ -51,7 +52,10 @@ impl Core {
     /// Whether somebody is only looked at: how long that goes on depends on time alone.
     #[must_use]
     pub fn watches(&self) -> bool {
-        self.active.values().any(|step| *step == Step::Watch)
+        let dark = |name| self.run.appliances.get(name).is_some_and(|run| run.dark);
+        self.active
+            .iter()
+            .any(|(name, step)| *step == Step::Watch || *step == Step::Soak && dark(name))
     }
 
     /// Whether a step under way may still bring the rollout forward by itself.
@@ -67,8 +71,9 @@ impl Core {
             Step::Return | Step::Rejoin => {
                 run.phase != Phase::Attended || !self.confirmed.contains(name)
             }
-            // It only finds out what else may go wrong.
-            Step::Soak => false,
+            // It only finds out what else may go wrong; but who is silent takes a place, and may
+            // come back.
+            Step::Soak => run.dark && self.may_come_back(name, now),
             // A member that stopped answering comes back, or fails when its wait is over.
             Step::Watch
             | Step::Preflight

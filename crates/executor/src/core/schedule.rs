@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use model::event::{Change, RolloutChange, Step};
+use model::event::{ActKind, Change, RolloutChange, Step};
 use model::expect;
 use model::hold::HoldReason;
 use model::names::{ApplianceName, SiteName};
@@ -145,12 +145,13 @@ impl Core {
             if let Some(ready) = self.ready.get_mut(wave) {
                 ready.remove(index);
             }
-            self.to_stage.remove(&index);
+            self.to_stage.remove(&(true, index));
+            self.to_stage.remove(&(false, index));
             if self.active.contains_key(&name) || self.leaving.contains(&name) {
                 continue;
             }
             let again = self.look_again.contains(&name);
-            let is_down = run.is_down();
+            let (is_down, transfer_lives) = (run.is_down(), transfer_lives(run));
             let wanted = match want(&self.run, (&name, wave), again, now) {
                 // Its turn has not come, but it takes places: only a look frees them.
                 Want::Step(step) if is_down && !self.may_begin(step, &name, now) => {
@@ -172,8 +173,9 @@ impl Core {
                     }
                 }
                 Want::Hook(point) => self.begin_hook(&point, commands),
+                // What a dead process of ours began goes on on the appliance: it comes first.
                 Want::Transfer => {
-                    self.to_stage.insert(index);
+                    self.to_stage.insert((!transfer_lives, index));
                 }
                 Want::Step(step) if self.may_begin(step, &name, now) => {
                     self.start(name, step, now, commands)
@@ -263,29 +265,33 @@ impl Core {
     fn start_transfers(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         let limit = self.run.plan.limits.transfers as usize;
         let mut full: BTreeSet<SiteName> = BTreeSet::new();
-        let mut begun = Vec::new();
         let plan = std::sync::Arc::clone(&self.run.plan);
-        for index in self.to_stage.iter().copied().collect::<Vec<_>>() {
-            if self.transfers_in_all >= limit {
-                break;
-            }
+        let mut from = (false, 0);
+        while self.transfers_in_all < limit
+            && let Some((new, index)) = self.to_stage.range(from..).next().copied()
+        {
+            from = (new, index + 1);
             let Some(name) = self.order.get(index).cloned() else { continue };
             let Some(appliance) = plan.appliances.get(&name) else { continue };
             if full.contains(&appliance.site) || !self.may_stage(&name, now) {
                 continue;
             }
-            let of_site = self.transfers.entry(appliance.site.clone()).or_default();
-            if of_site.len() >= self.run.plan.site_transfers(&appliance.site) as usize {
+            let of_site = self.transfers.get(&appliance.site).map_or(0, BTreeSet::len);
+            if of_site >= plan.site_transfers(&appliance.site) as usize {
                 full.insert(appliance.site.clone());
                 continue;
             }
-            of_site.insert(name.clone());
-            self.transfers_in_all += 1;
-            begun.push((index, name));
-        }
-        for (index, name) in begun {
-            self.to_stage.remove(&index);
+            self.to_stage.remove(&(new, index));
+            self.take_transfer(&name);
             self.start(name, Step::Stage, now, commands);
+        }
+    }
+
+    fn take_transfer(&mut self, name: &ApplianceName) {
+        let Some(appliance) = self.run.plan.appliances.get(name) else { return };
+        let of_site = self.transfers.entry(appliance.site.clone()).or_default();
+        if of_site.insert(name.clone()) {
+            self.transfers_in_all += 1;
         }
     }
 
@@ -393,6 +399,12 @@ impl Core {
             self.start(name, Step::Watch, now, commands);
         }
     }
+}
+
+/// Whether a transfer of ours may be under way on the appliance.
+fn transfer_lives(run: &ApplianceRun) -> bool {
+    let open = run.open.as_ref().map(|open| open.act.kind());
+    matches!(open, Some(ActKind::StartFetch | ActKind::Upload)) || run.stage.live_job().is_some()
 }
 
 /// The failures that count, the number that breaches, and what then happens; `None` while the

@@ -142,7 +142,9 @@ fn next_step(run: &Run, name: &ApplianceName, state: &ApplianceRun) -> Want {
         run.cluster_has_started(cluster) && !run.cluster_has_begun(cluster)
     });
     if !state.permitted && !together {
-        return Want::Permit;
+        // It asks for a place again when a person has settled the hook that failed.
+        let stopped = run.failed_hook_of(name).is_some();
+        return if stopped { Want::Nothing } else { Want::Permit };
     }
     if !run.plan.hooks.is_empty()
         && let Some(point) =

@@ -162,7 +162,7 @@ impl Driver {
                 // The asker may be gone.
                 drop(reply.send(Snapshot {
                     run: self.core.run().clone(),
-                    history: self.core.history().clone(),
+                    reasons: self.core.reasons(self.now()),
                     halted: self.core.halted(),
                 }));
             }

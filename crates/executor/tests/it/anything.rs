@@ -288,7 +288,7 @@ fn answers(dice: &Dice, world: &World, patience: usize) -> Vec<Decision> {
         let appliances = vec![name.clone()];
         match (state.phase, &state.hold) {
             (Phase::Unknown, _) => {
-                let done = world.upgrades(name.as_str()) > 0;
+                let done = world.upgrades(name.as_str()) > state.hop;
                 answers.push(Decision::Resolve { appliance: name.clone(), done });
             }
             (Phase::Attended, Some(hold)) => answers.extend(attend(world, name, hold)),

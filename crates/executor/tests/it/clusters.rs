@@ -65,6 +65,24 @@ pub(crate) fn declare(plan: &mut Plan, parallel: u32) {
     }
 }
 
+/// Declares the members that a plan has as a cluster.
+pub(crate) fn declare_some(plan: &mut Plan) {
+    let there: Vec<_> =
+        MEMBERS.iter().filter(|(of, _)| plan.appliances.contains_key(*of)).collect();
+    for (of, roles) in there {
+        let roles = roles.to_vec();
+        change(plan, of, |entry| entry.cluster = Some(ClusterMember { name: us(), roles }));
+    }
+    let here = |rank: Vec<ApplianceName>| -> Vec<ApplianceName> {
+        rank.into_iter().filter(|of| plan.appliances.contains_key(of)).collect()
+    };
+    let ranks: Vec<_> = ranks().into_iter().map(here).filter(|rank| !rank.is_empty()).collect();
+    let in_order = ranks.iter().flatten().cloned().collect();
+    let cluster = PlannedCluster { ranks, parallel: 1, manager: name("us-cm") };
+    plan.clusters = BTreeMap::from([(us(), cluster)]);
+    plan.waves[0].appliances = in_order;
+}
+
 async fn world(faults: FaultPlan, tune: impl FnOnce(&mut Plan)) -> World {
     let mut specs = members();
     specs.push(spec("solo"));

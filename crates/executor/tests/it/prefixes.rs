@@ -3,7 +3,6 @@
 //! appliances as they then are, and runs to the end. An observer who only sees what the appliances
 //! saw checks the invariants, and the fleet must end as it does without a crash.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +17,7 @@ use model::plan::Plan;
 use model::ports::{Journal, JournalError};
 use model::rollout::{Image, SiteLimits};
 use model::run::Phase;
-use sim::ledger::observer::{Limits, violations};
+use sim::ledger::observer::violations;
 use sim::{ApplianceSpec, Behaviour, Fault, FaultPlan, FaultRule, UpgradeMode};
 use tokio::sync::Notify;
 
@@ -98,12 +97,35 @@ fn two_sites(plan: &mut Plan) {
     }
 }
 
+/// A minion, a host, and central management that is the search-master.
+fn cluster() -> Vec<ApplianceSpec> {
+    let mut members = crate::clusters::members();
+    members.retain(|spec| ["us-m1", "us-host", "us-cm"].contains(&spec.name.as_str()));
+    members
+}
+
+fn declared(plan: &mut Plan) {
+    crate::clusters::declare_some(plan);
+}
+
+fn drained(plan: &mut Plan) {
+    let wait = jiff::SignedDuration::from_mins(10);
+    let otherwise = model::rollout::DrainOtherwise::Proceed;
+    plan.drain = Some(model::rollout::Drain { sessions: 0, wait, otherwise });
+}
+
 fn scenarios() -> Vec<Scenario> {
     fn keep(_: &mut Plan) {}
     let story = |name, specs, faults, tune| Scenario { name, specs, faults, tune };
     vec![
         story("plain", one, nothing, keep),
         story("two sites", four, nothing, two_sites),
+        story("a cluster", cluster, nothing, declared),
+        story("a cluster whose sessions end", cluster, nothing, |plan| {
+            declared(plan);
+            drained(plan);
+        }),
+        story("two hops", one, nothing, crate::waits::via),
         story("upload", one, || nothing().where_("a", Behaviour::NoFetch {}), by_upload),
         story("armed, rebooted by command", arms, nothing, reboot_by_command),
         story("reverts", one, || nothing().where_("a", Behaviour::Revert { times: 1 }), keep),
@@ -167,21 +189,9 @@ fn fleet_of(world: &World) -> Vec<(String, String, &'static str)> {
 }
 
 fn broken_rules(world: &World, ended: bool) -> Vec<String> {
-    let run = world.folded();
-    let plan = &run.plan;
-    let sites = plan.appliances.iter().map(|(name, entry)| (name.clone(), entry.site.clone()));
-    let limit = |limits: &SiteLimits| limits.unavailable.map(|limit| limit as usize);
-    let of_sites = plan.sites.iter().filter_map(|(site, l)| Some((site.clone(), limit(l)?)));
-    let limits = Limits {
-        unavailable: Some(plan.limits.unavailable as usize),
-        site_unavailable: of_sites.collect(),
-        sites: sites.collect(),
-        target: Some(plan.firmware.version.to_string()),
-        upgrade_again: BTreeSet::new(),
-        transfers: Some(plan.limits.transfers as usize),
-        ended,
-        ..Limits::default()
-    };
+    let mut limits = crate::rules::limits(world, ended);
+    // Whatever a person resolved: no call that acted is made again.
+    limits.upgrade_again.clear();
     violations(world.ledger(), &limits)
 }
 
@@ -226,9 +236,9 @@ async fn go_on(world: &World) -> Ending {
             continue;
         }
         let unknown = run.appliances.iter().find(|(_, run)| run.phase == Phase::Unknown);
-        let Some((name, _)) = unknown else { break };
-        // The appliance's own log says whether the call acted.
-        let done = world.upgrades(name.as_str()) > 0;
+        let Some((name, state)) = unknown else { break };
+        // The appliance's own log says whether the call of this hop acted.
+        let done = world.upgrades(name.as_str()) > state.hop;
         world.decide(Decision::Resolve { appliance: name.clone(), done }).await;
         ending = world.run().await;
     }

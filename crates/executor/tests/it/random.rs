@@ -256,6 +256,13 @@ fn all_goes_well(drive: &mut Drive) -> Checked {
 
 /// Nothing is under way: time passes, or a person does what only a person can.
 fn help(drive: &mut Drive) -> Checked {
+    // Whoever is watched after its upgrade answers again.
+    let soaks = |name: &ApplianceName| drive.core.active(name) == Some(Step::Soak);
+    let dark = drive.core.run().appliances.iter().find(|(name, run)| run.dark && soaks(name));
+    if let Some(name) = dark.map(|(name, _)| name.clone()) {
+        drive.draft(Change::Appliance(name, ApplianceChange::Reachable));
+        return Ok(());
+    }
     match drive.at_rest() {
         Some(Rest::Ended) => return Ok(()),
         Some(Rest::Time) => {

@@ -9,6 +9,7 @@ mod props;
 mod stage;
 mod tale;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
@@ -83,4 +84,182 @@ fn first_difference(before: &str, now: &str) -> Option<String> {
         }
     }
     Some("its line ends differ".to_owned())
+}
+
+/// What must always hold (design, section 6), and the stories that keep it and tempt it.
+const RULES: [(&str, &[&str]); 11] = [
+    (
+        "1: no second upgrade call, reboot or power act for a target",
+        &[
+            "killed-before-the-call",
+            "killed-in-the-call",
+            "cannot-tell",
+            "resolved-not-done",
+            "reverted",
+            "ignored-call",
+            "armed-before",
+            "armed-reboot-lost",
+            "armed-rebooted-once",
+            "pair-automatic",
+            "pair-killed-secondary-off",
+            "pair-lost-replies",
+            "pair-reboots",
+            "pair-debt-after-revert",
+            "hook-killed",
+            "twins",
+            "hops",
+        ],
+    ),
+    (
+        "2: never more down than rollout, site and group allow, across all rollouts",
+        &[
+            "rollout-limit",
+            "group-one-down",
+            "group-dark-bystander",
+            "site-two-rollouts",
+            "unreachable-counts-as-down",
+            "late-taken",
+            "pair-attended",
+            "pair-wrong-node",
+            "pair-not-proven",
+        ],
+    ),
+    (
+        "3: cluster order; no member down before all are staged and tested",
+        &[
+            "cluster-order",
+            "cluster-parallel",
+            "cluster-waits-for-all",
+            "cluster-roster-extra",
+            "cluster-roster-missing",
+            "cluster-roster-role",
+            "cluster-roster-unreachable",
+            "cluster-attended-allowed",
+            "cluster-attended-refused",
+            "cluster-part-refused",
+            "cluster-split-refused",
+            "hops-cluster",
+        ],
+    ),
+    (
+        "4: nothing starts that may not, or that cannot end in time; a cluster is finished",
+        &[
+            "window-midnight",
+            "window-week-end",
+            "window-both",
+            "window-history",
+            "window-never",
+            "freeze-wins",
+            "freeze-override",
+            "dst-missing-hour",
+            "dst-window-loses-an-hour",
+            "dst-doubled-hour",
+            "armed-outside-window",
+            "clock-jumps",
+            "pause-all",
+            "approval",
+            "soak-kept",
+            "soak-fails",
+            "budget-count",
+            "budget-percent",
+            "budget-wave",
+            "budget-abort",
+            "late-fails",
+            "late-budget",
+            "drain-hold",
+            "drain-proceed",
+            "drain-waits",
+            "hook-before-fails",
+            "hook-after-fails",
+            "hook-around-cluster-and-wave",
+            "cluster-window-too-short",
+            "cluster-outlives-window",
+            "cluster-pause",
+            "cluster-pause-now",
+            "cluster-abort",
+            "cluster-abort-now",
+            "cluster-member-fails-retry",
+            "cluster-member-fails-skip",
+            "cluster-sync-pending",
+            "cluster-sync-slow",
+        ],
+    ),
+    (
+        "5: only a slot that was read again and tested",
+        &[
+            "slot-replaced",
+            "wrong-image",
+            "pair-ha-check-failed",
+            "pair-must-say",
+            "other-version-armed",
+        ],
+    ),
+    (
+        "6: a refused password is not sent again, an unproven one to three at most",
+        &["password-refused", "password-unproven"],
+    ),
+    ("7: credentials go only to a proven identity", &["identity-not-proven", "hostname-changed"]),
+    (
+        "8: a journal that cannot be written stops new disruptive steps",
+        &["journal-breaks", "journal-breaks-in-cluster"],
+    ),
+    // Every plan of every story is made twice, and both are the same.
+    ("9: same inputs, same plan", &["plan-percent"]),
+    (
+        "10: our fetch jobs are cleaned up, other slots are not touched unless told",
+        &[
+            "abort-cleans-up",
+            "budget-abort",
+            "foreign-fetch",
+            "foreign-fetch-same",
+            "slots-full",
+            "slots-make-room",
+            "wrong-image",
+        ],
+    ),
+    (
+        "11: whoever asks why gets a typed reason",
+        &["why-each-waits", "site-two-rollouts", "journal-breaks", "window-never"],
+    ),
+];
+
+#[test]
+fn there_are_enough_stories() {
+    let there: BTreeSet<String> = all().into_iter().map(|(name, _)| name).collect();
+    assert!(there.len() >= 30, "{}", there.len());
+    let named: BTreeSet<String> =
+        RULES.iter().flat_map(|(_, stories)| stories.iter()).map(ToString::to_string).collect();
+    for (place, (rule, stories)) in RULES.iter().enumerate() {
+        assert!(rule.starts_with(&format!("{}: ", place + 1)), "{rule}");
+        assert!(!stories.is_empty(), "{rule}");
+    }
+    let without: Vec<&String> = there.difference(&named).collect();
+    assert!(without.is_empty(), "stories without a rule: {without:?}");
+    let gone: Vec<&String> = named.difference(&there).collect();
+    assert!(gone.is_empty(), "stories that are not there: {gone:?}");
+    let outs = std::fs::read_dir(folder()).expect("the folder of stories");
+    for path in outs.map(|file| file.expect("a file").path()) {
+        assert!(path.with_extension("story").exists(), "{} tells no story", path.display());
+    }
+}
+
+#[test]
+fn unknown_words_are_errors_with_their_place() {
+    let story = |line: &str| {
+        let text = format!("# why\nfleet: |\n  appliances: []\n{line}\n");
+        let read = std::panic::catch_unwind(|| language::read("bad", &text));
+        let panic = read.expect_err(line);
+        panic.downcast_ref::<String>().expect("words").clone()
+    };
+    for (line, said) in [
+        ("runs", "bad.story:4: unknown words: runs"),
+        ("person dance", "bad.story:4: no such decision: person dance"),
+        ("at +2h person resume", "bad.story:4: there is no `: ACT`: at +2h person resume"),
+        ("at soon: look", "bad.story:4: `soon` is no moment: at soon: look"),
+        ("hands a knock", "bad.story:4: hands cannot `knock`: hands a knock"),
+        ("appliance a shiny", "bad.story:4: no appliance is `shiny`: appliance a shiny"),
+        ("story: |", "bad.story:4: `story` is no block: story: |"),
+    ] {
+        assert_eq!(story(line), said);
+    }
 }

@@ -6,4 +6,4 @@ fleet: |
     - {name: a, upgrade_call: arms, reboot: {command: [reboot-it]}}
 when a is armed +30s: kill for 6h
 run
-run
+serve 30h

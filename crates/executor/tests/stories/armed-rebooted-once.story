@@ -2,5 +2,5 @@
 fleet: |
   appliances:
     - {name: a, upgrade_call: arms, reboot: {command: [reboot-it]}}
-when a reboot is sent: kill for 10m
+when a reboot is sent +10s: kill for 10m
 run

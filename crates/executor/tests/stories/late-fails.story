@@ -5,5 +5,6 @@ fleet: |
     - {name: a2}
 rollout: |
   failure_budget: {count: 9}
+  limits: {unavailable: 2}
 hands a1 power-off
 run

@@ -10,5 +10,4 @@ rollout: |
   waves:
     - {name: lab, select: {names: [lab]}}
     - {name: rest}
-when lab runs +30s: look
 run

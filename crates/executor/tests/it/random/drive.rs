@@ -336,7 +336,8 @@ impl Drive {
                 let why = reasons(run, self.core.history(), self.now);
                 self.reference.rest(rest, run, &why, self.core.next_wakeup().is_some())
             }
-            None if idle && !stopping => Err("nothing is under way and nothing rests".to_owned()),
+            // Somebody who is watched after its upgrade is silent, and may answer again.
+            None if idle && !stopping && !self.core.watches() => Err("nothing is under way and nothing rests".to_owned()),
             None => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use executor::{Ending, Executor, Handle, Options, Ports};
 use jiff::{SignedDuration, Timestamp};
+use model::Sha256Hex;
 use model::decision::{Actor, Decision};
 use model::event::{Change, Draft, Event, RolloutChange};
 use model::history::History;
@@ -20,11 +21,11 @@ use model::ports::{Clock, Connector, Journal};
 use model::random::Random;
 use model::run::Run;
 use planner::{Facts, Source};
-use sim::{AdminAct, Behaviour, SimFleet, TokioClock};
+use sim::{AdminAct, Behaviour, SimFleet, SimImage, TokioClock};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::language::{Act, Differs, Hand, Moment, Statement, Story, image, url};
+use super::language::{Act, Differs, Hand, Moment, SIZE, Statement, Story, image, url};
 use super::limits::broken;
 use super::props::{Jumping, Power, Programs, Telling, entries, spec};
 use super::tale::Tale;
@@ -133,6 +134,18 @@ impl Stage {
         for hop in plans.iter().flat_map(|(_, plan)| plan.hops()) {
             let version = hop.version.to_string();
             builder = builder.image(&url(&version), image(&version));
+        }
+        let acts = story.statements.iter().filter_map(|statement| match statement {
+            Statement::Do(act) | Statement::At(_, act) | Statement::When { act, .. } => Some(act),
+            _ => None,
+        });
+        for act in acts {
+            if let Act::Admin(_, AdminAct::StartFetch { url, sha256 }) = act {
+                let sha256 = Sha256Hex::parse(sha256).expect("a sum");
+                let other = SimImage { version: "7.4.0".to_owned(), size: SIZE, sha256 };
+                builder = builder
+                    .image(url, if *url == self::url("7.5.1") { image("7.5.1") } else { other });
+            }
         }
         let fleet = builder.build();
         for (name, differs) in &story.appliances {
@@ -445,7 +458,8 @@ impl Stage {
             }
             Act::Clock(by) => {
                 self.clock.ahead.fetch_add(by.as_secs(), Ordering::Relaxed);
-                say(&format!("the clock jumps by {by:#}"));
+                let forth = if by.is_negative() { "back" } else { "on" };
+                say(&format!("the clock jumps {forth} by {:#}", by.abs()));
             }
             Act::Look => match handle {
                 Some(handle) => {
@@ -499,7 +513,8 @@ impl Stage {
     fn reasons_of(&self, run: &Run) -> BTreeMap<model::ApplianceName, HoldReason> {
         let durations = futures::FutureExt::now_or_never(self.journal.durations());
         let durations = durations.expect("at once").expect("readable");
-        executor::reasons(run, &History::of(&durations), self.clock.now())
+        let others = self.runs.values().filter(|other| other.id != run.id && !other.has_ended());
+        executor::reasons_among(run, others, &History::of(&durations), self.clock.now())
     }
 
     fn reasons(&mut self, run: &Run, why: &BTreeMap<model::ApplianceName, HoldReason>) {
