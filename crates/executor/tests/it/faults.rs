@@ -84,6 +84,21 @@ async fn a_lost_reply_of_an_upload_is_observed_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upload_of_another_image_is_found_out_though_its_reply_is_lost() {
+    let faults = FaultPlan::default()
+        .where_("*", Behaviour::NoFetch {})
+        .with(FaultRule::once("POST /api/upload/firmware", Fault::ReplyLost));
+    let world = World::new(vec![spec("a")], faults, |plan| {
+        plan.firmware.upload = Some(Image { path: IMAGE.to_owned(), size: SIZE });
+        plan.firmware.sha256 = model::Sha256Hex::of(b"another image");
+    })
+    .await;
+    world.run().await;
+    assert_eq!(world.failure("a").0, FailureCode::WrongImage);
+    assert_eq!(world.upgrades("a"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upload_that_was_cut_off_is_sent_again() {
     let faults = FaultPlan::default()
         .where_("*", Behaviour::NoFetch {})

@@ -9,14 +9,9 @@ use model::event::{ApplianceChange, Change, RolloutChange};
 use model::names::ApplianceName;
 use model::plan::Plan;
 use model::run::{Phase, Run};
-use sim::ledger::observer::{ClusterLimits, Limits, violations};
+use sim::ledger::observer::{ClusterLimits, Limits};
 
 use crate::world::World;
-
-/// What broke a rule of the world's plan; nothing when all held.
-pub(crate) fn broken(world: &World, ended: bool) -> Vec<String> {
-    violations(world.ledger(), &limits(world, ended))
-}
 
 /// What must hold. `ended`: nothing of ours may be left on the appliances.
 pub(crate) fn limits(world: &World, ended: bool) -> Limits {

@@ -108,6 +108,7 @@ const RULES: [(&str, &[&str]); 11] = [
             "hook-killed",
             "twins",
             "hops",
+            "newer-and-up-to-date",
         ],
     ),
     (

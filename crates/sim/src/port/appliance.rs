@@ -176,4 +176,8 @@ impl Appliance for Link {
     fn leaf(&self) -> Option<Sha256Hex> {
         self.leaf.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn uploaded_sum(&self) -> Option<model::Sha256Hex> {
+        self.uploaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }

@@ -71,6 +71,7 @@ impl Connector for InProcess {
             settings: self.settings.clone(),
             session: tokio::sync::Mutex::new(None),
             leaf: Mutex::new(None),
+            uploaded: Mutex::new(None),
         })
     }
 }
@@ -88,6 +89,8 @@ struct Link {
     session: tokio::sync::Mutex<Option<String>>,
     /// The certificate that it showed last.
     leaf: Mutex<Option<Sha256Hex>>,
+    /// The sum of the image that was sent whole last.
+    uploaded: Mutex<Option<Sha256Hex>>,
 }
 
 /// Where the requests seem to come from.

@@ -2,7 +2,7 @@
 //! read for real.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use model::digest::Sha256Hex;
@@ -80,6 +80,7 @@ impl Link {
             }
             sent(if step == STEPS { size } else { bytes });
         }
+        *self.uploaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(sha256.clone());
         let received = Received { bytes: size, version, arrived };
         let limit = self.settings.timeout + target.spec().timings.install;
         match self.ask(Call::Upload(received), limit).await? {

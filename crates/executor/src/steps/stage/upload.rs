@@ -133,6 +133,11 @@ pub(super) async fn observe(
         let listed = describe_slots(&slots);
         let hit = slots.iter().find(|slot| new(slot) && slot.holds(&context.firmware().version));
         if let Some(slot) = hit {
+            // What was sent whole is known even where its reply was lost.
+            let sent = context.port.uploaded_sum();
+            if let Some(sum) = sent.filter(|sum| *sum != context.firmware().sha256) {
+                return Err(wrong_sum(context, slot.key.clone(), &sum));
+            }
             let done = ActOutcome::Done { job: None, slot: Some(slot.key.clone()) };
             context.outcome(ActKind::Upload, done, format!("slot {} is new ({listed})", slot.key));
             return Ok(());

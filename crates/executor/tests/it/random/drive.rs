@@ -337,7 +337,9 @@ impl Drive {
                 self.reference.rest(rest, run, &why, self.core.next_wakeup().is_some())
             }
             // Somebody who is watched after its upgrade is silent, and may answer again.
-            None if idle && !stopping && !self.core.watches() => Err("nothing is under way and nothing rests".to_owned()),
+            None if idle && !stopping && !self.core.watches() => {
+                Err("nothing is under way and nothing rests".to_owned())
+            }
             None => Ok(()),
         }
     }

@@ -1,6 +1,9 @@
 //! Plays a story: plans it, runs the executor against simulated appliances, lets people and
 //! accidents act, and tells what happened.
 
+mod acts;
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -224,7 +227,7 @@ impl Stage {
                 }
                 Statement::Do(act) => {
                     self.accept().await;
-                    drop(self.act(act, None).await);
+                    let _ = self.act(act, None).await;
                     self.listen();
                 }
                 Statement::Run { rollout, no_wait } => {
@@ -251,7 +254,7 @@ impl Stage {
         let until = self.clock.monotonic() + lasts.unsigned_abs();
         loop {
             while let Some(act) = self.due() {
-                drop(self.act(&act, None).await);
+                let _ = self.act(&act, None).await;
             }
             let left = until.saturating_sub(self.clock.monotonic());
             if left.is_zero() {
@@ -296,7 +299,7 @@ impl Stage {
                 Ok(ending) => {
                     self.listen();
                     while let Some(act) = self.due() {
-                        drop(self.act(&act, None).await);
+                        let _ = self.act(&act, None).await;
                         self.listen();
                     }
                     let code = ending.exit() as u8;
@@ -404,191 +407,6 @@ impl Stage {
         let now = self.clock.now();
         let next = self.dues.iter().map(|due| due.at).min()?;
         Some(next.duration_since(now).max(SignedDuration::ZERO).unsigned_abs())
-    }
-
-    async fn act(&mut self, act: &Act, handle: Option<&Handle>) -> Then {
-        let now = self.clock.now();
-        let mut say = |line: &str| self.tale.at(now, line);
-        match act {
-            Act::Person(decision) => self.decide(decision, handle).await,
-            Act::Hands(name, hand) => {
-                let appliance = self.fleet.appliance(name.as_str()).expect("it is there");
-                let did = match hand {
-                    Hand::Reboot => {
-                        appliance.reboot();
-                        "reboots"
-                    }
-                    Hand::SecondaryOff => {
-                        appliance.secondary_off();
-                        "shuts down the secondary of"
-                    }
-                    Hand::SecondaryOn => {
-                        appliance.secondary_on();
-                        "switches on the secondary of"
-                    }
-                    Hand::PowerOff => {
-                        appliance.power_off();
-                        "unplugs"
-                    }
-                    Hand::PowerOn => {
-                        appliance.power_on();
-                        "plugs in"
-                    }
-                };
-                say(&format!("somebody {did} {name}"));
-            }
-            Act::Admin(name, act) => {
-                self.fleet.appliance(name.as_str()).expect("it is there").admin(act);
-                let act = serde_json::to_string(act).expect("JSON");
-                say(&format!("another administrator at {name}: {act}"));
-            }
-            Act::Kill(lasts) => return Then::IsKilled(*lasts),
-            Act::Die => return Then::Dies,
-            Act::Journal { works } => {
-                self.journal.break_with((!works).then_some("disk full"));
-                say(if *works { "the journal works again" } else { "THE JOURNAL BREAKS" });
-            }
-            Act::Program { name, fails, of } => {
-                let mut failing = self.programs.failing.lock().expect("no panic");
-                if *fails {
-                    failing.insert(name.clone(), of.clone());
-                } else {
-                    failing.remove(name);
-                }
-            }
-            Act::Clock(by) => {
-                self.clock.ahead.fetch_add(by.as_secs(), Ordering::Relaxed);
-                let forth = if by.is_negative() { "back" } else { "on" };
-                say(&format!("the clock jumps {forth} by {:#}", by.abs()));
-            }
-            Act::Look => match handle {
-                Some(handle) => {
-                    let snapshot = handle.snapshot().await.expect("it runs");
-                    self.listen();
-                    let (run, why, halted) = snapshot;
-                    let state = run.state(halted).name();
-                    self.tale.at(self.clock.now(), &format!("a look: {state}"));
-                    self.reasons(&run, &why);
-                }
-                None => {
-                    self.tale.at(now, "a look");
-                    self.why();
-                }
-            },
-        }
-        Then::GoesOn
-    }
-
-    /// Through the program that runs, else into the journal for the next one.
-    async fn decide(&mut self, decision: &Decision, handle: Option<&Handle>) {
-        let (actor, reason) = (actor(), "a story".to_owned());
-        let taken = match handle {
-            Some(handle) => handle.decide(actor, reason, decision.clone()).await,
-            None => match self.runs[&self.current].may_decide(decision) {
-                Ok(()) => {
-                    let decision = decision.clone();
-                    let change = RolloutChange::Decided { actor, reason, decision };
-                    let (rollout, at) = (self.current.clone(), self.clock.now());
-                    let draft = Draft { rollout, at, change: Change::Rollout(change) };
-                    let written = self.ports.journal.append(&[draft]).await;
-                    written.map(drop).map_err(|error| error.to_string())
-                }
-                Err(why) => Err(why),
-            },
-        };
-        self.listen();
-        if let Err(why) = taken {
-            let said = self.tale.decided(decision);
-            self.tale.at(self.clock.now(), &format!("PERSON {said} is REFUSED: {why}"));
-        }
-    }
-
-    /// Why appliances of the current rollout wait, from the journal.
-    fn why(&mut self) {
-        let Some(run) = self.runs.get(&self.current).cloned() else { return };
-        let why = self.reasons_of(&run);
-        self.reasons(&run, &why);
-    }
-
-    fn reasons_of(&self, run: &Run) -> BTreeMap<model::ApplianceName, HoldReason> {
-        let durations = futures::FutureExt::now_or_never(self.journal.durations());
-        let durations = durations.expect("at once").expect("readable");
-        let others = self.runs.values().filter(|other| other.id != run.id && !other.has_ended());
-        executor::reasons_among(run, others, &History::of(&durations), self.clock.now())
-    }
-
-    fn reasons(&mut self, run: &Run, why: &BTreeMap<model::ApplianceName, HoldReason>) {
-        // Who waits for the same thing is told of together.
-        let mut said: Vec<(String, Vec<&str>)> = Vec::new();
-        for (name, reason) in why {
-            let phase = run.appliances.get(name).map_or("gone", |run| run.phase.name());
-            let reason = format!("is {phase}, {}", self.tale.hold(reason));
-            match said.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, names)) => names.push(name.as_str()),
-                None => said.push((reason, vec![name.as_str()])),
-            }
-        }
-        for (reason, names) in said {
-            self.tale.say(&format!("  {} {reason}", names.join(", ")));
-        }
-    }
-
-    /// How everything stands in the end.
-    fn end(mut self) -> Played {
-        self.listen();
-        let never = |text: &str| format!("{}: this never happened: {text}", self.name);
-        if let Some(one) = self.waiting.first() {
-            panic!("{}\n{}", never(&one.text), self.tale.text());
-        }
-        if let Some(one) = self.dues.first() {
-            panic!("{}\n{}", never(&one.at.to_string()), self.tale.text());
-        }
-        self.tale.say("--- the end");
-        for run in self.runs.values() {
-            if self.plans.len() > 1 {
-                self.tale.say(&format!("{} is {}", run.id, run.state(false).name()));
-            } else {
-                self.tale.say(&format!("the rollout is {}", run.state(false).name()));
-            }
-            for (name, state) in &run.appliances {
-                let appliance = self.fleet.appliance(name.as_str()).expect("it is there");
-                let (version, phase) = (appliance.version(), state.phase.name());
-                let mut line = format!("  {name} runs {version}, {phase}");
-                if let Some(pair) = appliance.pair() {
-                    let power = if pair.secondary_has_power { "on" } else { "off" };
-                    let whole = match (pair.broken, pair.whole) {
-                        (true, _) => "BROKEN",
-                        (false, true) => "whole",
-                        (false, false) => "apart",
-                    };
-                    let holds = &pair.secondary_holds;
-                    line += &format!("; secondary {power} with {holds}, pair {whole}");
-                }
-                self.tale.say(&line);
-            }
-            for debt in run.debts() {
-                let stuck = debt.stuck.unwrap_or_else(|| format!("when {}", debt.condition));
-                self.tale.say(&format!("  debt of {}: {}; {stuck}", debt.appliance, debt.undo));
-            }
-        }
-        let events = self.journal.all();
-        let broken = broken(self.fleet.ledger(), &events, self.start, self.clock.now());
-        // Where the inventory names the wrong node, nothing else tells before it is tried.
-        let (expected, broken): (Vec<_>, Vec<_>) = broken.into_iter().partition(|one| {
-            self.lied_of.iter().any(|of| one.starts_with(&format!("{of}: the primary was down")))
-        });
-        for one in expected {
-            self.tale.say(&format!("observer: since the inventory names the wrong node: {one}"));
-        }
-        match &broken[..] {
-            [] => self.tale.say("observer: nothing broken"),
-            all => {
-                for one in all {
-                    self.tale.say(&format!("observer: BROKEN: {one}"));
-                }
-            }
-        }
-        Played { text: self.tale.text().to_owned(), broken }
     }
 }
 
