@@ -7,8 +7,6 @@ use std::path::Path;
 use model::fleet::{Appliance, PasswordSource};
 use model::{Chain, Sha256Hex};
 use planner::{Facts, FileFact, FileKind, FileWanted};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
 /// Looks at each file. Blocks: an image of some gigabytes is read whole.
@@ -51,14 +49,7 @@ fn ca(path: &str) -> Result<FileFact, String> {
     const LONGEST: u64 = 4 << 20;
     let mut text = Vec::new();
     let size = open(path)?.take(LONGEST).read_to_end(&mut text).map_err(|e| e.to_string())?;
-    let mut certificates = 0_usize;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        certificate.map_err(|error| format!("it is no list of PEM certificates ({error})"))?;
-        certificates += 1;
-    }
-    if certificates == 0 {
-        return Err("there is no PEM certificate in it".to_owned());
-    }
+    sps::check_ca(&text)?;
     Ok(FileFact { error: None, size: size as u64, sha256: None })
 }
 
