@@ -3,33 +3,32 @@
 
 mod acts;
 mod ending;
+mod planning;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use executor::{Ending, Executor, Handle, Options, Ports};
 use jiff::{SignedDuration, Timestamp};
 use model::Sha256Hex;
-use model::decision::{Actor, Decision};
-use model::event::{Change, Draft, Event, RolloutChange};
-use model::history::History;
-use model::hold::HoldReason;
+use model::decision::Actor;
+use model::event::Event;
 use model::memory::MemoryJournal;
 use model::names::RolloutId;
 use model::plan::Plan;
-use model::ports::{Clock, Connector, Journal};
+use model::ports::{Clock, Connector};
 use model::random::Random;
 use model::run::Run;
-use planner::{Facts, Source};
 use sim::{AdminAct, Behaviour, SimFleet, SimImage, TokioClock};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::language::{Act, Differs, Hand, Moment, SIZE, Statement, Story, image, url};
-use super::limits::broken;
+use planning::planned;
+
+use super::language::{Act, Differs, Moment, SIZE, Statement, Story, image, url};
 use super::props::{Jumping, Power, Programs, Telling, entries, spec};
 use super::tale::Tale;
 
@@ -58,29 +57,6 @@ pub(super) async fn play(story: &Story) -> Played {
     }
     let played = tokio::time::timeout(LONGEST, Stage::set(story, plans).play(story)).await;
     played.unwrap_or_else(|_| panic!("{} does not end", story.name))
-}
-
-fn planned(story: &Story, rollout: &str) -> Result<Plan, String> {
-    let source = |name: &str, text: &str| Source {
-        name: name.to_owned(),
-        folder: "/etc/spsfleet".to_owned(),
-        text: text.to_owned(),
-    };
-    let inputs =
-        planner::read(source("fleet.yaml", &story.fleet), Some(source("rollout.yaml", rollout)));
-    let plan = inputs.and_then(|inputs| {
-        let plan = planner::plan(&inputs, &Facts::not_looked_at())?;
-        let again = planner::plan(&inputs, &Facts::not_looked_at())?;
-        let bytes = |plan: &Plan| serde_json::to_vec(plan).expect("JSON");
-        assert_eq!(bytes(&plan), bytes(&again), "{}: same inputs, same plan", story.name);
-        Ok(plan)
-    });
-    let plan = plan.map_err(|faults| {
-        let line = |fault: &planner::Fault| format!("  {fault}\n");
-        faults.iter().map(line).collect::<String>()
-    })?;
-    assert_eq!(planner::lint(&plan), [], "{}: the linter and the planner differ", story.name);
-    Ok(plan)
 }
 
 /// Something that is to happen when its time has come.

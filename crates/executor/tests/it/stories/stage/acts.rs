@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use executor::Handle;
 use model::decision::Decision;
 use model::event::{Change, Draft, RolloutChange};
-use model::ports::{Clock, Journal};
+use model::ports::Clock;
 use sim::SimAppliance;
 
 use super::{Stage, Then, actor};
