@@ -247,9 +247,12 @@ impl Core {
         self.took = self.run.apply(event)?;
         if let Some(took) = &self.took {
             self.history.learn(took);
-            // Who did not fit into its window may do so by what was seen now.
-            self.too_late.clear();
-            self.too_late_clusters.clear();
+            // Who did not fit into its window may do so by what was seen now. Verify is the last of
+            // the steps from which it follows how long the whole takes.
+            if took.step == Step::Verify {
+                self.too_late.clear();
+                self.too_late_clusters.clear();
+            }
         }
         let mut commands = Vec::new();
         match &event.change {
