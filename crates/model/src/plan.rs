@@ -169,6 +169,9 @@ impl Plan {
     /// The cluster of a member.
     #[must_use]
     pub fn cluster_of(&self, name: &ApplianceName) -> Option<(&ClusterName, &PlannedCluster)> {
+        if self.clusters.is_empty() {
+            return None;
+        }
         let member = self.appliances.get(name)?.cluster.as_ref()?;
         self.clusters.get_key_value(&member.name)
     }

@@ -66,6 +66,10 @@ impl Place {
     /// How many places are taken when a member of `cluster` asks, itself left out. Where its
     /// cluster has places, only its own members stand in them.
     fn taken(&self, name: Option<&ApplianceName>, cluster: Option<&ClusterName>) -> u32 {
+        if self.claims.is_empty() {
+            let own = name.is_some_and(|name| self.down.contains_key(name));
+            return count(self.down.keys()) - u32::from(own);
+        }
         let claimed =
             |of: &Option<ClusterName>| of.as_ref().is_some_and(|of| self.claims.contains_key(of));
         let free = self.down.iter().filter(|(other, of)| Some(*other) != name && !claimed(of));

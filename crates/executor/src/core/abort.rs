@@ -16,6 +16,9 @@ impl Core {
 
     /// Aborted: whoever is not down is left out. Who is down is watched to its end.
     pub(super) fn give_up(&mut self, name: &ApplianceName, commands: &mut Vec<Command>) {
+        if !self.run.aborted {
+            return;
+        }
         let Some(run) = self.run.appliances.get(name) else { return };
         let begun = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
         // Half a cluster does not audit: one that goes on is finished first.
@@ -31,7 +34,7 @@ impl Core {
             || begun
             || finishes
             || run.phase == Phase::Verifying;
-        if !self.run.aborted || goes_on || !self.leaving.insert(name.clone()) {
+        if goes_on || !self.leaving.insert(name.clone()) {
             return;
         }
         if let Some(step) = self.active.remove(name) {

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use model::event::Step;
+use model::hold::HoldReason;
 use model::names::ApplianceName;
 use model::run::Phase;
 
@@ -27,11 +28,14 @@ impl Core {
     /// something goes on by itself. With `no_wait`, what is only watched does not count as that.
     #[must_use]
     pub fn at_rest(&self, now: Timestamp, no_wait: bool) -> Option<Rest> {
-        let only_time =
-            |step: Step| no_wait && matches!(step, Step::Watch | Step::Drain | Step::Soak);
+        let only_time = |name: &ApplianceName, step: Step| {
+            no_wait
+                && (matches!(step, Step::Watch | Step::Drain | Step::Soak)
+                    || self.waits_armed(name))
+        };
         let mut going = self.active.iter().filter(|(name, step)| self.goes_on(name, **step, now));
-        let watched = going.clone().any(|(_, step)| only_time(*step));
-        if going.any(|(_, step)| !only_time(*step))
+        let watched = going.clone().any(|(name, step)| only_time(name, *step));
+        if going.any(|(name, step)| !only_time(name, *step))
             || !self.announced.is_empty()
             || !self.announced_clusters.is_empty()
             || !self.permitting.is_empty()
@@ -69,7 +73,9 @@ impl Core {
                 now.duration_since(since) < LAST_LOOKS
             }
             Step::Return | Step::Rejoin => {
-                run.phase != Phase::Attended || !self.confirmed.contains(name)
+                run.phase != Phase::Attended
+                    || !self.confirmed.contains(name)
+                    || self.waits_armed(name)
             }
             // It only finds out what else may go wrong; but who is silent takes a place, and may
             // come back.
@@ -87,6 +93,12 @@ impl Core {
             | Step::Bundle
             | Step::Cleanup => true,
         }
+    }
+
+    /// Whether an appliance is armed and waits for its next window, which cures it.
+    fn waits_armed(&self, name: &ApplianceName) -> bool {
+        let hold = self.run.appliances.get(name).and_then(|run| run.hold.as_ref());
+        matches!(hold, Some(HoldReason::ArmedOutsideWindow { .. }))
     }
 
     fn may_come_back(&self, name: &ApplianceName, now: Timestamp) -> bool {

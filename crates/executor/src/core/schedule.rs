@@ -320,6 +320,9 @@ impl Core {
         });
         self.tend_clusters(begun, now, commands);
         let Some(wave) = begun else { return };
+        if self.occupancy.rollout_is_full(&self.run.id) {
+            return;
+        }
         let plan = std::sync::Arc::clone(&self.run.plan);
         let mut sites: BTreeMap<SiteName, usize> = BTreeMap::new();
         let waiting: Vec<SiteName> = self

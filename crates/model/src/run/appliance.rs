@@ -134,10 +134,10 @@ impl ApplianceRun {
         self.down || self.dark || self.pair.is_off()
     }
 
-    /// Whether its places are taken.
+    /// Whether its places are taken: a pair keeps them until it is whole.
     #[must_use]
     pub fn takes_places(&self) -> bool {
-        self.is_down() || self.permitted
+        self.is_down() || self.permitted || self.verified && !self.phase.is_terminal()
     }
 
     /// Whether anything was done to it.

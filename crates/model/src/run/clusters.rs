@@ -176,6 +176,9 @@ impl Run {
         change: &ApplianceChange,
         at: Timestamp,
     ) {
+        if self.plan.clusters.is_empty() {
+            return;
+        }
         let Some(member) = self.plan.appliances.get(name).and_then(|a| a.cluster.as_ref()) else {
             return;
         };
