@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use executor::{Ending, Executor, Options, Ports};
 use jiff::Timestamp;
 use model::event::Event;
+use model::event::{ApplianceChange, Change};
 use model::history::History;
 use model::hold::HoldReason;
 use model::memory::MemoryJournal;
@@ -156,12 +157,18 @@ async fn one_round(
     }
     let mut running = JoinSet::new();
     running.spawn(executor.run());
+    let mut news = ports.clock.monotonic();
     loop {
-        let quiet = ports.clock.sleep(QUIET);
+        let quiet = ports.clock.sleep((news + QUIET).saturating_sub(ports.clock.monotonic()));
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                Ok(event) => person.take(&event, &handle),
+                Ok(event) => {
+                    if is_news(&event.change) {
+                        news = ports.clock.monotonic();
+                    }
+                    person.take(&event, &handle);
+                }
                 Err(RecvError::Lagged(_)) => {
                     if let Some(run) = Run::fold(&person.journal.all())? {
                         person.look(&run, &handle);
@@ -171,7 +178,15 @@ async fn one_round(
             },
             Some(ended) = running.join_next() => return ended.context("the executor broke off"),
             Some(_) = person.tasks.join_next() => {}
-            () = quiet, if stays => handle.stop(),
+            () = quiet, if stays => {
+                news = ports.clock.monotonic();
+                handle.stop();
+            }
         }
     }
+}
+
+/// Whether an event brings the rollout forward: that somebody still looks does not.
+fn is_news(change: &Change) -> bool {
+    !matches!(change, Change::Appliance(_, ApplianceChange::Looked { .. }))
 }

@@ -9,17 +9,17 @@ use futures::future::BoxFuture;
 use model::decision::{Decision, PersonStep};
 use model::event::{ActOutcome, ApplianceChange, Change};
 use model::failure::{ApplianceError, FailureClass};
-use model::fleet::{PowerTarget, Redfish};
+use model::fleet::{HaMode, PowerTarget, Redfish, UpgradeCall};
 use model::hold::HoldReason;
 use model::names::ApplianceName;
 use model::ports::{
     Answer, Command, CommandError, CommandOutput, CommandRunner, PowerConnector, PowerState,
     PowerSwitch, ProcessId,
 };
-use sim::{Fault, FaultPlan, FaultRule, Node, PowerAct};
+use sim::{Fault, FaultPlan, FaultRule, Node, PowerAct, UpgradeMode};
 
 use super::{ALL, automatic, check_whole, lost, taken, tuned, with_a_person};
-use crate::world::{World, name};
+use crate::world::{World, change, name};
 
 /// Power switches that no connection reaches, so many times for each act.
 struct Deaf {
@@ -212,4 +212,41 @@ async fn what_is_not_proven_to_be_the_secondary_is_not_switched_off() {
     world.decide(Decision::Retry { appliances: vec![name("a")] }).await;
     assert_eq!(world.run().await, ALL, "{}", world.story());
     check_whole(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_service_ignores_waits_for_a_person_in_every_process() {
+    let ignored = sim::Behaviour::PowerIgnored { act: None, times: 9 };
+    let mut pair = super::pair_spec(UpgradeMode::Arms);
+    pair.name = name("a");
+    let world = World::new(
+        vec![pair, crate::world::spec("b")],
+        FaultPlan::default().where_("a", ignored),
+        |plan| {
+            change(plan, "a", |entry| {
+                let sample =
+                    sim::sample::pair(&entry.name, HaMode::Automatic, UpgradeCall::Arms);
+                (entry.ha, entry.reboot) = (sample.ha, sample.reboot);
+                entry.upgrade_call = UpgradeCall::Arms;
+            });
+        },
+    )
+    .await;
+    for process in 0..3 {
+        // The first one stays for the person, until it is told to stop.
+        if process == 0 {
+            let stay = executor::Options { stay_for_person: true, ..Default::default() };
+            let executor = world.load(stay).await;
+            let handle = executor.handle();
+            let stop = async {
+                world.ports.clock.sleep(Duration::from_hours(7)).await;
+                handle.stop();
+            };
+            let (ending, ()) = futures::join!(executor.run(), stop);
+            assert_eq!(ending, Ending::Interrupted);
+        }
+        let ending = tokio::time::timeout(Duration::from_hours(9), world.run()).await;
+        assert_eq!(ending, Ok(Ending::Held), "process {process}: {}", world.story());
+        assert_eq!(world.hold("a").code(), "power-failed", "process {process}");
+    }
 }
