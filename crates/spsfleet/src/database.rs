@@ -1,14 +1,17 @@
 //! The database file of a command: found, opened, and asked for one rollout.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use control::Client;
 use control::wire::RolloutView;
 use jiff::Timestamp;
-use model::RolloutId;
 use model::event::RolloutHead;
 use model::exit::Exit;
 use model::history::History;
+use model::hold::HoldReason;
+use model::run::Run;
+use model::{ApplianceName, RolloutId};
 use state::{Holder, OpenOptions, SqliteJournal, SqliteReader};
 
 use crate::coded;
@@ -68,6 +71,23 @@ pub(crate) async fn find(reader: &SqliteReader, wanted: &str) -> anyhow::Result<
 pub(crate) async fn history(reader: &SqliteReader) -> anyhow::Result<History> {
     let durations = reader.durations().await.map_err(explain)?;
     Ok(History::of(&durations))
+}
+
+/// Why appliances of a rollout wait, by its own log and by the other unfinished rollouts of the
+/// database: their appliances that are down take places in sites and groups too.
+pub(crate) async fn reasons(
+    reader: &SqliteReader,
+    run: &Run,
+    history: &History,
+    now: Timestamp,
+) -> Result<BTreeMap<ApplianceName, HoldReason>, state::Error> {
+    let mut others = Vec::new();
+    for head in reader.rollouts().await? {
+        if head.id != run.id && !head.ended {
+            others.extend(reader.snapshot(&head.id).await?);
+        }
+    }
+    Ok(executor::reasons_among(run, &others, history, now))
 }
 
 /// What a process that is at work on this database says of a rollout; `None` when there is none.

@@ -61,7 +61,9 @@ impl Running {
         let durations =
             durations.map_err(|error| Refusal::Unavailable(Chain(&error).to_string()))?;
         let (history, now) = (History::of(&durations), self.clock.now());
-        let view = RolloutView::of(run, false, &executor::reasons(run, &history, now), now);
+        let reasons = crate::database::reasons(self.journal.reader(), run, &history, now).await;
+        let reasons = reasons.map_err(|error| Refusal::Unavailable(Chain(&error).to_string()))?;
+        let view = RolloutView::of(run, false, &reasons, now);
         Ok(RolloutView { at_work: Some(false), ..view.expecting(run, &history) })
     }
 }

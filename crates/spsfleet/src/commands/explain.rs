@@ -55,7 +55,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     events.sort_by_key(|event| event.seq);
     let working = if head.ended { None } else { database::at_work(&reader, &head.id).await };
     let now = context.now();
-    let reasons = executor::reasons(&run, &history, now);
+    let reasons = database::reasons(&reader, &run, &history, now).await;
+    let reasons = reasons.map_err(database::explain)?;
     let at_work = (!head.ended).then(|| working.is_some_and(|view| view.at_work == Some(true)));
     let view = RolloutView::of(&run, false, &reasons, now).expecting(&run, &history);
     let view = RolloutView { at_work, ..view };

@@ -51,7 +51,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         let at_work = working.as_ref().is_some_and(|view| view.at_work == Some(true));
         let halted = working.is_some_and(|view| view.state == RolloutState::Halted)
             && !run.any_half_upgraded();
-        let reasons = executor::reasons(&run, &history, now);
+        let reasons = database::reasons(&reader, &run, &history, now).await;
+        let reasons = reasons.map_err(database::explain)?;
         let view = RolloutView::of(&run, halted, &reasons, now).expecting(&run, &history);
         let at_work = (!head.ended).then_some(at_work);
         shown.push((RolloutView { at_work, ..view }, run.plan));
