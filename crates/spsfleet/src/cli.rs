@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Events(commands::events::Args),
     /// Shows why one appliance is where it is, and what comes next.
     Explain(commands::explain::Args),
+    /// Shows what a rollout came to, as a record to keep: text, Markdown, HTML or JSON.
+    Report(commands::report::Args),
     /// Lets no further appliance go down; what is in flight finishes.
     Pause(commands::pause::Args),
     /// Lifts a pause or a reached failure budget.

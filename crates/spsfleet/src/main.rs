@@ -100,6 +100,7 @@ fn act(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Status(args) => commands::status::run(args, context).await,
             Command::Events(args) => commands::events::run(args, context).await,
             Command::Explain(args) => commands::explain::run(args, context).await,
+            Command::Report(args) => commands::report::run(args, context).await,
             Command::Pause(args) => commands::pause::run(args, context).await,
             Command::Resume(args) => commands::resume::run(args, context).await,
             Command::Abort(args) => commands::abort::run(args, context).await,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use executor::{Executor, Handle, Options};
+use jiff::Timestamp;
 use model::RolloutId;
 use model::event::Event;
 use model::exit::Exit;
@@ -19,7 +20,7 @@ use crate::context::Context;
 use crate::live::Live;
 use crate::printer::width;
 use crate::signals::Signals;
-use crate::view::report::{self, Timeline};
+use crate::view::report::{Log, ReportFacts, brief};
 use crate::{coded, database, wiring};
 
 /// What is run, and how.
@@ -152,6 +153,33 @@ fn say_what_to_type(live: &mut Live, database: &Path, context: &Context) {
     }
 }
 
+/// The facts of a report, from the whole log of a rollout.
+pub(crate) async fn report(
+    reader: &SqliteReader,
+    id: &RolloutId,
+    now: Timestamp,
+) -> anyhow::Result<ReportFacts> {
+    const PAGE: usize = 10_000;
+    let mut log = Log::default();
+    let mut after = 0;
+    loop {
+        let events = reader.page(id, after, PAGE).await.map_err(database::explain)?;
+        let Some(last) = events.last() else { break };
+        after = last.seq;
+        for event in &events {
+            log.add(event).context("reading the log")?;
+        }
+    }
+    let history = database::history(reader).await?;
+    let reasons = match log.run() {
+        Some(run) => {
+            database::reasons(reader, run, &history, now).await.map_err(database::explain)?
+        }
+        None => Default::default(),
+    };
+    ReportFacts::of(&log, &reasons, now).with_context(|| format!("there is no rollout {id}"))
+}
+
 /// Prints what a rollout came to, and, when an exit code is given to go by, what a person can type.
 pub(crate) async fn tell(
     reader: &SqliteReader,
@@ -160,21 +188,11 @@ pub(crate) async fn tell(
     exit: Option<Exit>,
     context: &Context,
 ) -> anyhow::Result<()> {
-    const PAGE: usize = 10_000;
-    let run = snapshot(reader, id).await?;
-    let mut timeline = Timeline::default();
-    let mut after = 0;
-    loop {
-        let events = reader.page(id, after, PAGE).await.map_err(database::explain)?;
-        let Some(last) = events.last() else { break };
-        after = last.seq;
-        events.iter().for_each(|event| timeline.add(event));
-    }
-    let history = database::history(reader).await?;
-    let reasons = executor::reasons(&run, &history, context.now());
+    let facts = report(reader, id, context.now()).await?;
     let printer = context.printer;
     printer.say("");
-    printer.print(&report::text(&run, &timeline, &reasons, printer.data, width()))?;
+    printer.print(&brief(&facts, printer.data, width()))?;
+    let run = snapshot(reader, id).await?;
     if matches!(exit, Some(Exit::Held | Exit::Partial)) {
         let mut lines = what_to_type(&run, None, database, printer.talk);
         lines.push("then run the same command again".to_owned());

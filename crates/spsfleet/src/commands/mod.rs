@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod freeze;
 pub(crate) mod pause;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod resume;
 pub(crate) mod retry;

@@ -7,7 +7,6 @@ pub(crate) mod observed;
 pub(crate) mod plan;
 pub(crate) mod procedure;
 pub(crate) mod reasons;
-pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod simulation;
 pub(crate) mod status;
