@@ -23,7 +23,7 @@ pub(super) async fn roster(context: &mut Context) -> Done {
     let detail = match context.try_ask(deadline, questions::cluster_status()).await {
         Ok(nodes) => match differences(context, &nodes) {
             differences if differences.is_empty() => {
-                let saw = format!("{} members, all up", nodes.len());
+                let saw = describe(&nodes);
                 context.record(ApplianceChange::ClusterAgrees { saw });
                 return Ok(());
             }
@@ -42,6 +42,26 @@ pub(super) async fn roster(context: &mut Context) -> Done {
         return Err(Box::new(ApplianceChange::Failed(failure)));
     }
     Err(hold(reason))
+}
+
+/// What central management sees, in one line.
+pub(super) fn describe(nodes: &[ClusterNode]) -> String {
+    let is_pending = |node: &&ClusterNode| {
+        node.sync_status.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("pending"))
+    };
+    let down = nodes.iter().filter(|node| !node.healthy).count();
+    let pending = nodes.iter().filter(is_pending).count();
+    let warned = nodes.iter().filter(|node| !node.warnings.is_empty()).count();
+    let mut said = vec![format!("{} members", nodes.len())];
+    for (count, what) in [(down, "down"), (pending, "pending"), (warned, "with warnings")] {
+        if count > 0 {
+            said.push(format!("{count} {what}"));
+        }
+    }
+    if said.len() == 1 {
+        said.push("all in agreement".to_owned());
+    }
+    said.join(", ")
 }
 
 /// What central management sees otherwise than the inventory.

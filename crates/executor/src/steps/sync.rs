@@ -2,13 +2,17 @@
 //! (sps-api.md, section 6: `sync_status`, `health_status`, `issues`).
 
 use model::event::{ApplianceChange, FailureCode, Step};
-use model::observed::ClusterNode;
+use model::observed::{ClusterNode, HealthCheck};
 
 use super::context::Context;
+use super::roster::describe;
 use super::{Done, fail, questions};
 use crate::pacing;
 
 const STEP: Step = Step::Sync;
+
+/// The name of the check.
+const CHECK: &str = "cluster sync";
 
 pub(super) async fn sync(context: &mut Context) -> Done {
     // The time counts from the last member, over restarts too.
@@ -19,12 +23,14 @@ pub(super) async fn sync(context: &mut Context) -> Done {
         let nodes = context.ask(STEP, deadline, questions::cluster_status()).await?;
         let bad: Vec<String> = nodes.iter().filter_map(disagrees).collect();
         if bad.is_empty() {
-            let saw = format!("{} members agree", nodes.len());
+            let saw = describe(&nodes);
+            check(context, &saw, true);
             context.record(ApplianceChange::ClusterSynced { saw });
             return Ok(());
         }
         let left = context.left(deadline);
         if left.is_zero() {
+            check(context, &describe(&nodes), false);
             let text = format!(
                 "all members are upgraded, but central management sees {}; settle that, then `retry`",
                 bad.join("; ")
@@ -34,6 +40,19 @@ pub(super) async fn sync(context: &mut Context) -> Done {
         let elapsed = context.monotonic() - began;
         context.sleep(pacing::by_elapsed(elapsed).min(left)).await;
     }
+}
+
+/// The check of the cluster as a whole, beside those of central management's own health.
+fn check(context: &mut Context, saw: &str, good: bool) {
+    let mut checks = context.run.checks.clone();
+    checks.retain(|check| check.name != CHECK);
+    checks.push(HealthCheck {
+        name: CHECK.to_owned(),
+        before: context.run.roster.clone(),
+        after: Some(saw.to_owned()),
+        good,
+    });
+    context.record(ApplianceChange::Checked(checks));
 }
 
 /// What is bad about a member; any other word than `pending` is good.

@@ -81,6 +81,9 @@ pub struct ApplianceRun {
     /// When central management last named the members that the plan names.
     #[serde(default)]
     pub roster_at: Option<Timestamp>,
+    /// What central management then said of the cluster.
+    #[serde(default)]
+    pub roster: Option<String>,
     /// A new host name that a person has accepted.
     #[serde(default)]
     pub accepted_hostname: Option<String>,
@@ -122,6 +125,7 @@ impl ApplianceRun {
             checks: Vec::new(),
             verified: false,
             roster_at: None,
+            roster: None,
             accepted_hostname: None,
             bundled: false,
         }
@@ -257,7 +261,10 @@ impl ApplianceRun {
                 }
                 self.permitted = true;
             }
-            ApplianceChange::ClusterAgrees { .. } => self.roster_at = Some(at),
+            ApplianceChange::ClusterAgrees { saw } => {
+                self.roster_at = Some(at);
+                self.roster = Some(saw.clone());
+            }
             ApplianceChange::Sessions { count } => self.sessions = Some(*count),
             ApplianceChange::Drained { sessions } => {
                 self.sessions = sessions.or(self.sessions);

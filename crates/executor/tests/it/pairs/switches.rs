@@ -224,8 +224,7 @@ async fn what_a_service_ignores_waits_for_a_person_in_every_process() {
         FaultPlan::default().where_("a", ignored),
         |plan| {
             change(plan, "a", |entry| {
-                let sample =
-                    sim::sample::pair(&entry.name, HaMode::Automatic, UpgradeCall::Arms);
+                let sample = sim::sample::pair(&entry.name, HaMode::Automatic, UpgradeCall::Arms);
                 (entry.ha, entry.reboot) = (sample.ha, sample.reboot);
                 entry.upgrade_call = UpgradeCall::Arms;
             });
