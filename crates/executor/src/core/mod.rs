@@ -8,9 +8,11 @@ mod admit;
 mod clusters;
 mod hooks;
 mod identity;
+mod permits;
 mod reasons;
 mod rest;
 mod schedule;
+mod transfers;
 mod want;
 mod windows;
 

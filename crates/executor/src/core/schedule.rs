@@ -1,17 +1,13 @@
 //! Who begins what now: waves, the failure budget, transfers, leave to go down.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
-use model::event::{ActKind, Change, RolloutChange, Step};
-use model::expect;
+use model::event::{Change, RolloutChange, Step};
 use model::hold::HoldReason;
-use model::names::{ApplianceName, SiteName};
-use model::plan::Plan;
+use model::names::ApplianceName;
 use model::rollout::{HookKind, OnBreach, StageMode};
 use model::run::{ApplianceRun, Run};
 
-use super::account::membership;
+use super::transfers::transfer_lives;
 use super::want::{Want, bundle_is_due, leaves_work, want};
 use super::{Command, Core};
 
@@ -36,7 +32,7 @@ impl Core {
         }
     }
 
-    fn current_wave(&self) -> Option<usize> {
+    pub(super) fn current_wave(&self) -> Option<usize> {
         self.run.plan.waves.iter().position(|wave| !self.run.waves_finished.contains(&wave.name))
     }
 
@@ -213,7 +209,7 @@ impl Core {
         }
     }
 
-    fn may_stage(&mut self, name: &ApplianceName, now: Timestamp) -> bool {
+    pub(super) fn may_stage(&mut self, name: &ApplianceName, now: Timestamp) -> bool {
         // A member that a person takes up again inside a cluster that has begun waits for nothing.
         if self.run.is_in_begun_cluster(name) {
             return !self.run.aborted_now;
@@ -262,139 +258,6 @@ impl Core {
         commands.push(Command::Start(name, step));
     }
 
-    fn start_transfers(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
-        let limit = self.run.plan.limits.transfers as usize;
-        let mut full: BTreeSet<SiteName> = BTreeSet::new();
-        let plan = std::sync::Arc::clone(&self.run.plan);
-        let mut from = (false, 0);
-        while self.transfers_in_all < limit
-            && let Some((new, index)) = self.to_stage.range(from..).next().copied()
-        {
-            from = (new, index + 1);
-            let Some(name) = self.order.get(index).cloned() else { continue };
-            let Some(appliance) = plan.appliances.get(&name) else { continue };
-            if full.contains(&appliance.site) || !self.may_stage(&name, now) {
-                continue;
-            }
-            let of_site = self.transfers.get(&appliance.site).map_or(0, BTreeSet::len);
-            if of_site >= plan.site_transfers(&appliance.site) as usize {
-                full.insert(appliance.site.clone());
-                continue;
-            }
-            self.to_stage.remove(&(new, index));
-            self.take_transfer(&name);
-            self.start(name, Step::Stage, now, commands);
-        }
-    }
-
-    fn take_transfer(&mut self, name: &ApplianceName) {
-        let Some(appliance) = self.run.plan.appliances.get(name) else { return };
-        let of_site = self.transfers.entry(appliance.site.clone()).or_default();
-        if of_site.insert(name.clone()) {
-            self.transfers_in_all += 1;
-        }
-    }
-
-    pub(super) fn free_transfer(&mut self, name: &ApplianceName, step: Step) {
-        if step == Step::Stage
-            && let Some(appliance) = self.run.plan.appliances.get(name)
-            && let Some(of_site) = self.transfers.get_mut(&appliance.site)
-            && of_site.remove(name)
-        {
-            self.transfers_in_all -= 1;
-        }
-    }
-
-    fn give_permits(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
-        let started = |wave: &usize| {
-            let planned = self.run.plan.waves.get(*wave);
-            planned.is_some_and(|planned| self.run.waves_started.contains(&planned.name))
-        };
-        let current = self.current_wave().filter(started);
-        let open = self.closed().is_none() && !self.run.aborted;
-        let begun = current.filter(|wave| {
-            let name = self.run.plan.waves.get(*wave).map(|wave| wave.name.clone());
-            open && name.is_some_and(|name| {
-                !self.hook_pending(HookKind::WaveBefore, name.as_str(), commands)
-            })
-        });
-        self.tend_clusters(begun, now, commands);
-        let Some(wave) = begun else { return };
-        if self.occupancy.rollout_is_full(&self.run.id) {
-            return;
-        }
-        let plan = std::sync::Arc::clone(&self.run.plan);
-        let mut sites: BTreeMap<SiteName, usize> = BTreeMap::new();
-        let waiting: Vec<SiteName> = self
-            .ready
-            .get(wave)
-            .map(|ready| ready.sites.keys().cloned().collect())
-            .unwrap_or_default();
-        for site in waiting {
-            if let Some(closed) = self.openings.closed(&self.run, &site, now) {
-                self.wake_at(closed.until().unwrap_or(Timestamp::MAX));
-            } else {
-                sites.insert(site, 0);
-            }
-        }
-        // The earliest of all sites that are open, one after the other.
-        while !self.occupancy.rollout_is_full(&self.run.id) {
-            let next = sites
-                .iter()
-                .filter_map(|(site, from)| {
-                    let ready = self.ready.get(wave)?.sites.get(site)?;
-                    ready.range(from..).next().map(|index| (*index, site.clone()))
-                })
-                .min();
-            let Some((index, site)) = next else { break };
-            sites.insert(site.clone(), index + 1);
-            let Some(name) = self.order.get(index).cloned() else { continue };
-            let Some(who) = membership(&self.run, &name) else { continue };
-            if self.permitting.contains(&name) {
-                continue;
-            }
-            match self.occupancy.may_go_down(&who) {
-                Err(HoldReason::SiteLimit { .. }) => {
-                    sites.remove(&site);
-                    continue;
-                }
-                Err(_) => continue,
-                Ok(()) => {}
-            }
-            if let Some(until) = self.member_waits_until(index, &plan, &name, &site, now) {
-                self.wake_at(until);
-                continue;
-            }
-            self.occupancy.take(&who);
-            self.permit(index, wave, name, commands);
-        }
-    }
-
-    /// Until when a member must wait for its window, if it must.
-    fn member_waits_until(
-        &mut self,
-        index: usize,
-        plan: &Plan,
-        name: &ApplianceName,
-        site: &SiteName,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        if !plan.calendars.contains_key(site) {
-            return None;
-        }
-        if let Some(at) = self.too_late.get(&index).filter(|at| now < **at) {
-            return Some(*at);
-        }
-        let history = &self.history;
-        let expected = || expect::appliance(plan, name, history);
-        let wait = self.openings.wait(&self.run, site, now, expected);
-        match wait {
-            Some(at) => self.too_late.insert(index, at),
-            None => self.too_late.remove(&index),
-        };
-        wait
-    }
-
     fn watch_bystanders(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
         let unwatched =
             self.run.dark_bystanders.iter().filter(|name| !self.active.contains_key(*name));
@@ -402,12 +265,6 @@ impl Core {
             self.start(name, Step::Watch, now, commands);
         }
     }
-}
-
-/// Whether a transfer of ours may be under way on the appliance.
-fn transfer_lives(run: &ApplianceRun) -> bool {
-    let open = run.open.as_ref().map(|open| open.act.kind());
-    matches!(open, Some(ActKind::StartFetch | ActKind::Upload)) || run.stage.live_job().is_some()
 }
 
 /// The failures that count, the number that breaches, and what then happens; `None` while the

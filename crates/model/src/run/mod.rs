@@ -10,6 +10,7 @@ mod debts;
 mod decide;
 mod hooks;
 mod phase;
+mod progress;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -27,7 +27,8 @@ use crate::{coded, system};
 #[command(after_help = "Example:\n  spsfleet simulate --fleet fleet.yaml --dir ./sim\n\n\
                         then, in another terminal:\n  \
                         spsfleet run --fleet sim/fleet.yaml --state sim/fleet.db sim/rollout.yaml\n\n\
-                        A file DIR/reboot/NAME reboots that appliance, as a person would.")]
+                        A file DIR/reboot/NAME reboots that appliance, as a person would;\n\
+                        DIR/secondary-off/NAME and DIR/secondary-on/NAME switch its second node.")]
 pub(crate) struct Args {
     #[command(flatten)]
     files: Files,
@@ -55,7 +56,7 @@ pub(crate) struct Args {
 
 /// Some megabytes, so that a transfer can be seen.
 const IMAGE_BYTES: usize = 8_000_000;
-/// Between two looks for appliances that are to be rebooted.
+/// Between two looks for what a person does at the machines.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs the command.
@@ -94,14 +95,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let rollout =
         rollout(&args.image, &image_name, &Sha256Hex::of(&image), &images.url(&image_name));
     folder.write("rollout.yaml", rollout.as_bytes())?;
-    let reboots = folder.file("reboot");
-    fs::create_dir_all(&reboots).with_context(|| reboots.display().to_string())?;
+    let hands = Hand::ALL.map(|hand| (hand, folder.file(hand.word())));
+    for (_, folder) in &hands {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
 
     introduce(context, &folder, inventory.appliances.len());
     loop {
         tokio::select! {
             () = signals.next() => break,
-            () = context.clock.sleep(LOOK) => reboot(&reboots, &server),
+            () = context.clock.sleep(LOOK) => {
+                hands.iter().for_each(|(hand, folder)| hand.act(folder, &server));
+            }
         }
     }
     if let Some(error) = server.fleet().ledger().file_error() {
@@ -172,16 +177,39 @@ fn introduce(context: &Context, folder: &Folder, count: usize) {
     ));
 }
 
-/// Reboots the appliances that have a file of their name here.
-fn reboot(folder: &Path, server: &SimServer) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
-        let appliance = name.to_str().and_then(|name| server.fleet().appliance(name));
-        if let Some(appliance) = appliance
-            && fs::remove_file(entry.path()).is_ok()
-        {
-            appliance.reboot();
+/// What a person does at the machines: a file of an appliance's name in the folder of this word.
+#[derive(Debug, Clone, Copy)]
+enum Hand {
+    Reboot,
+    SecondaryOff,
+    SecondaryOn,
+}
+
+impl Hand {
+    const ALL: [Self; 3] = [Self::Reboot, Self::SecondaryOff, Self::SecondaryOn];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::SecondaryOff => "secondary-off",
+            Self::SecondaryOn => "secondary-on",
+        }
+    }
+
+    /// Does it to the appliances that have a file of their name here.
+    fn act(self, folder: &Path, server: &SimServer) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let appliance = name.to_str().and_then(|name| server.fleet().appliance(name));
+            let Some(appliance) = appliance else { continue };
+            if fs::remove_file(entry.path()).is_ok() {
+                match self {
+                    Self::Reboot => appliance.reboot(),
+                    Self::SecondaryOff => appliance.secondary_off(),
+                    Self::SecondaryOn => appliance.secondary_on(),
+                }
+            }
         }
     }
 }
