@@ -8,6 +8,7 @@ mod demo;
 mod gates;
 mod holds;
 mod plan;
+mod report;
 mod roll;
 mod storage;
 mod support;

@@ -68,10 +68,7 @@ fn record(facts: &ReportFacts, paint: Paint, width: usize) -> String {
     for alarm in &facts.alarms {
         push(&format!("ALARM {}", alarm.code), &alarm.text, Style::Bad);
     }
-    let plans = facts.accepted.iter().map(|plan| (plan.at, &plan.text));
-    let mut decided: Vec<_> =
-        plans.chain(facts.decisions.iter().map(|one| (one.at, &one.text))).collect();
-    decided.sort_by_key(|(at, _)| *at);
+    let decided = said::decisions(facts);
     for (at, what) in decided.iter().take(SHOWN) {
         push("decided", &format!("{} {what}", words::moment(*at)), Style::Dim);
     }

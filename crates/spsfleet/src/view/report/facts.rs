@@ -244,6 +244,9 @@ pub(crate) struct ApplianceFacts {
     pub(crate) person_steps: Vec<PersonStepFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bundle: Option<BundleFacts>,
+    /// What we made on it and could not remove.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_behind: Vec<String>,
     /// How often a person had it tried again.
     pub(crate) retries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]

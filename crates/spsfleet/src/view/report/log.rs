@@ -7,7 +7,7 @@ use model::decision::{Actor, Decision, PersonStep};
 use model::event::{ApplianceChange, Change, Event, HookChange, HookPoint, RolloutChange};
 use model::hold::HoldReason;
 use model::run::{ApplianceRun, IllegalEvent, Phase, Run};
-use model::{ApplianceName, ClusterName, FirmwareVersion, Sha256Hex, WaveName};
+use model::{ApplianceName, ClusterName, FetchKey, FirmwareVersion, Sha256Hex, WaveName};
 
 use super::facts::{Doing, Span};
 use crate::view::events::{Told, tell};
@@ -59,6 +59,7 @@ pub(super) struct Track {
     pub(super) holds: Vec<(HoldReason, Span)>,
     pub(super) person: Vec<(Timestamp, PersonStep, Option<String>, String)>,
     pub(super) bundle: Option<(Option<String>, String)>,
+    pub(super) left: Vec<(FetchKey, String)>,
 }
 
 /// When what happened to one cluster.
@@ -193,6 +194,9 @@ impl Log {
             }
             ApplianceChange::Bundled { path, saw } => {
                 track.bundle = Some((path.clone(), saw.clone()));
+            }
+            ApplianceChange::LeftBehind { key, why } => {
+                track.left.push((key.clone(), why.clone()));
             }
             _ => {}
         }

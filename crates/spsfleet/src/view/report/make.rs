@@ -1,23 +1,21 @@
 //! Makes the facts of a report from a rollout's folded log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use control::wire::{ApplianceView, ClusterView, ReasonView, RolloutView, WaveView};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use model::ApplianceName;
-use model::calendar::{Calendar, Freeze, Opening};
-use model::decision::Decision;
 use model::event::ApplianceChange;
 use model::fleet::Appliance;
 use model::hold::HoldReason;
 use model::observed::HealthCheck;
 use model::run::{ApplianceRun, HookState, Phase, Run};
 
+use super::calendars::sites;
 use super::facts::{
     Accepted, ApplianceFacts, ApprovalFacts, BundleFacts, ClusterFacts, Counts, DebtFacts,
-    DecisionFacts, EventFacts, FirmwareFacts, FreezeFacts, HoldFacts, HookFacts, Notice,
-    PersonStepFacts, PhaseFacts, ReasonFacts, ReportFacts, SiteFacts, Span, StagedFacts, WaveFacts,
+    DecisionFacts, EventFacts, FirmwareFacts, HoldFacts, HookFacts, Notice, PersonStepFacts,
+    PhaseFacts, ReasonFacts, ReportFacts, Span, StagedFacts, WaveFacts,
 };
 use super::log::{Log, Track};
 use super::verdict::verdict;
@@ -162,6 +160,11 @@ fn appliance(
             .bundle
             .as_ref()
             .map(|(path, saw)| BundleFacts { path: path.as_deref().map(clean), text: clean(saw) }),
+        left_behind: track
+            .left
+            .iter()
+            .map(|(key, why)| format!("fetch record {}: {}", clean(key.as_str()), clean(why)))
+            .collect(),
         retries: state.retries,
         skipped: state.skipped.clone(),
         phases: track
@@ -345,64 +348,6 @@ fn events(log: &Log) -> Vec<EventFacts> {
         },
     });
     events.collect()
-}
-
-/// The windows and freezes of all sites concerned, from the beginning to the end.
-fn sites(
-    run: &Run,
-    log: &Log,
-    began: Timestamp,
-    end: Timestamp,
-) -> BTreeMap<model::SiteName, SiteFacts> {
-    let concerned: BTreeSet<_> = run.plan.appliances.values().map(|entry| &entry.site).collect();
-    let calendars = run.plan.calendars.iter().filter(|(site, _)| concerned.contains(site));
-    let of = |(name, calendar): (&model::SiteName, &Calendar)| {
-        let mut site = openings(calendar, began, end);
-        for decided in &log.decided {
-            if let Decision::OverrideFreeze { site: of, until } = &decided.decision
-                && of == name
-            {
-                site.lifted.push(Span { from: decided.at, to: Some(*until) });
-            }
-        }
-        (name.clone(), site)
-    };
-    calendars.map(of).collect()
-}
-
-/// So many changes of a calendar are followed.
-const CHANGES: usize = 1_000;
-
-fn openings(calendar: &Calendar, began: Timestamp, end: Timestamp) -> SiteFacts {
-    let mut open = Vec::new();
-    let mut at = began;
-    for _ in 0..CHANGES {
-        let next = match calendar.opening(at, None) {
-            Opening::Open(until) => {
-                open.push(Span { from: at, to: until });
-                until
-            }
-            Opening::Closed(until) | Opening::Frozen { until, .. } => until,
-        };
-        match next {
-            Some(next) if next > at && next < end => at = next,
-            _ => break,
-        }
-    }
-    let zone = TimeZone::get(&calendar.time_zone).unwrap_or(TimeZone::UTC);
-    let freeze = |freeze: &Freeze| {
-        let from = zone.to_timestamp(freeze.from).ok()?;
-        let to = zone.to_timestamp(freeze.to).ok()?;
-        let reason = freeze.reason.as_deref().map(clean);
-        (from < end && to > began)
-            .then_some(FreezeFacts { reason, span: Span { from, to: Some(to) } })
-    };
-    SiteFacts {
-        time_zone: clean(&calendar.time_zone),
-        open,
-        freezes: calendar.freezes.iter().filter_map(freeze).collect(),
-        lifted: Vec::new(),
-    }
 }
 
 #[cfg(test)]

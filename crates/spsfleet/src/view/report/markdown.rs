@@ -51,7 +51,13 @@ pub(crate) fn markdown(facts: &ReportFacts) -> String {
         vec![escape(hold.appliance.as_str()), when, escape(hold.code), escape(&hold.text)]
     });
     table(&mut page, "Held", &["Appliance", "When", "Reason", "Text"], holds.collect());
-    decisions(&mut page, facts);
+    let decided = said::decisions(facts);
+    let decided = decided.into_iter().map(|(at, text)| vec![said::utc(at), escape(text)]);
+    table(&mut page, "Decisions", &["When", "What"], decided.collect());
+    let left = facts.appliances.iter().flat_map(|member| {
+        member.left_behind.iter().map(move |what| (member.name.as_str(), what.clone()))
+    });
+    list(&mut page, "Left behind", left.collect());
     let debts = facts.debts.iter().map(|debt| (debt.appliance.as_str(), debt.text.clone()));
     list(&mut page, "Debts", debts.collect());
     if let Some((_, health)) = brief::health(facts) {
@@ -150,19 +156,6 @@ fn row(member: &ApplianceFacts) -> Vec<String> {
     .iter()
     .map(|text| escape(text))
     .collect()
-}
-
-fn decisions(page: &mut String, facts: &ReportFacts) {
-    let plans = facts
-        .accepted
-        .iter()
-        .map(|plan| vec![said::utc(plan.at), escape(&plan.by), escape(&plan.text), String::new()]);
-    let decided = facts.decisions.iter().map(|one| {
-        vec![said::utc(one.at), escape(&one.by), escape(&one.text), escape(&one.reason)]
-    });
-    let mut rows: Vec<Vec<String>> = plans.chain(decided).collect();
-    rows.sort_by(|a, b| a.first().cmp(&b.first()));
-    table(page, "Decisions", &["When", "Who", "What", "Why"], rows);
 }
 
 /// A section with a table; nothing when it has no rows.

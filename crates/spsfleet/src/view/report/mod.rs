@@ -2,6 +2,7 @@
 //! them and nothing else: the end of `run`, text, Markdown, HTML, JSON.
 
 mod brief;
+mod calendars;
 mod facts;
 mod html;
 mod log;

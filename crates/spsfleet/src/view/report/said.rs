@@ -118,6 +118,15 @@ pub(super) fn person(step: &PersonStepFacts) -> String {
     }
 }
 
+/// The plans that were accepted and what was decided, in order, each in words.
+pub(super) fn decisions(facts: &ReportFacts) -> Vec<(Timestamp, &str)> {
+    let plans = facts.accepted.iter().map(|plan| (plan.at, plan.text.as_str()));
+    let decided = facts.decisions.iter().map(|one| (one.at, one.text.as_str()));
+    let mut all: Vec<_> = plans.chain(decided).collect();
+    all.sort_by_key(|(at, _)| *at);
+    all
+}
+
 /// A hook that did not end well.
 pub(super) fn hook(hook: &HookFacts) -> String {
     match hook.detail.as_str() {

@@ -189,11 +189,8 @@ impl Page {
             self.paragraph(hold.appliance.as_str(), &told, Style::Plain);
         }
         self.section("decisions");
-        for plan in &facts.accepted {
-            self.paragraph(&said::utc(plan.at), &plan.text, Style::Dim);
-        }
-        for decision in &facts.decisions {
-            self.paragraph(&said::utc(decision.at), &decision.text, Style::Dim);
+        for (at, text) in said::decisions(facts) {
+            self.paragraph(&said::utc(at), text, Style::Dim);
         }
         if !facts.debts.is_empty() {
             self.section("debts");
@@ -231,6 +228,7 @@ fn details(member: &ApplianceFacts) -> String {
         parts.push(checks.join(", "));
     }
     parts.extend(member.person_steps.iter().map(said::person));
+    parts.extend(member.left_behind.iter().map(|what| format!("left behind: {what}")));
     if member.retries > 0 {
         parts.push(format!("retried {}", words::count(member.retries as usize, "time")));
     }

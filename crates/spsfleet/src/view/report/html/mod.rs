@@ -20,14 +20,14 @@ const SHORT: usize = 100;
 pub(crate) fn html(facts: &ReportFacts) -> String {
     let verdict = &facts.verdict;
     let title = escape(&verdict.text);
-    let length = if facts.appliances.len() <= SHORT { " class=\"short\"" } else { "" };
+    let length = if facts.appliances.len() <= SHORT { "short" } else { "many" };
     let class = class(verdict.style());
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" \
          content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body{length}>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body class=\"{length}\">\n\
          <h1 class=\"{class}\">{title}</h1>\n"
     );
     page.push_str(&head(facts));

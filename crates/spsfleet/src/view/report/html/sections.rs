@@ -148,9 +148,16 @@ fn details(member: &ApplianceFacts) -> String {
     for step in &member.person_steps {
         item(&said::person(step));
     }
-    for check in &member.checks {
-        let good = if check.good { "" } else { " (worse)" };
-        item(&format!("{}{good}", words::check(check)));
+    for check in member.checks.iter().filter(|check| !check.good) {
+        item(&format!("worse: {}", words::check(check)));
+    }
+    let good: Vec<String> =
+        member.checks.iter().filter(|check| check.good).map(words::check).collect();
+    if !good.is_empty() {
+        item(&format!("as good as before: {}", good.join(", ")));
+    }
+    for what in &member.left_behind {
+        item(&format!("left behind: {what}"));
     }
     if member.retries > 0 {
         item(&format!("retried {}", words::count(member.retries as usize, "time")));
@@ -206,21 +213,10 @@ pub(super) fn holds(facts: &ReportFacts) -> String {
 
 /// Who decided what, and why.
 pub(super) fn decisions(facts: &ReportFacts) -> String {
-    let plans = facts.accepted.iter().map(|plan| (plan.at, &plan.by, &plan.text, ""));
-    let decided = facts.decisions.iter();
-    let decided = decided.map(|one| (one.at, &one.by, &one.text, one.reason.as_str()));
-    let mut all: Vec<_> = plans.chain(decided).collect();
-    all.sort_by_key(|(at, ..)| *at);
-    let rows = all.into_iter().map(|(at, by, text, reason)| {
-        let cells = [
-            cell("", "v", &said::utc(at)),
-            cell("Who", "", by),
-            cell("What", "", text),
-            cell("Why", "", reason),
-        ];
-        row("", &cells)
-    });
-    table(&["When", "Who", "What", "Why"], rows)
+    let rows = said::decisions(facts)
+        .into_iter()
+        .map(|(at, text)| row("", &[cell("", "v", &said::utc(at)), cell("", "", text)]));
+    table(&["When", "What"], rows)
 }
 
 /// Hooks, those that failed one by one.

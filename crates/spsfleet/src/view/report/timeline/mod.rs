@@ -1,4 +1,4 @@
-//! The timeline of a report as inline SVG: one drawing for each wave, all on the same scale; a row
+//! The timeline of a report as inline SVG: drawings for each wave, all on the same scale; a row
 //! for each appliance. What a bar is, is told by colour, by pattern and by words.
 
 mod axis;
@@ -76,7 +76,7 @@ pub(super) fn timeline(facts: &ReportFacts) -> String {
             escape(&span),
             escape(&gate)
         ));
-        page.push_str(&rows::drawing(facts, wave, axis, &sites));
+        page.push_str(&rows::drawings(facts, wave, axis, &sites));
     }
     page
 }
@@ -113,7 +113,7 @@ fn definitions(facts: &ReportFacts, axis: Axis) -> String {
         let mut bands = String::new();
         let open = site.open.iter().map(|span| ("open", span));
         let freezes = site.freezes.iter().map(|freeze| ("freeze", &freeze.span));
-        let lifted = site.lifted.iter().map(|span| ("open", span));
+        let lifted = site.lifted.iter().map(|span| ("lifted", span));
         for (class, span) in open.chain(freezes).chain(lifted) {
             if let Some((x, width)) = axis.bar(span.from, span.to, 0.5) {
                 bands.push_str(&format!(
@@ -145,6 +145,9 @@ fn legend(facts: &ReportFacts) -> String {
     }
     if facts.sites.values().any(|site| !site.freezes.is_empty()) {
         items.push_str(&swatch("freeze", "freeze"));
+    }
+    if facts.sites.values().any(|site| !site.lifted.is_empty()) {
+        items.push_str(&swatch("lifted", "freeze lifted"));
     }
     items.push_str(&swatch("wave", "wave"));
     if facts.waves.iter().any(|wave| !wave.soak.is_zero()) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::run::Phase;
 use model::{ClusterName, SiteName};
 
 use super::super::facts::{
@@ -15,8 +16,12 @@ use crate::view::words;
 
 /// Where rows begin: above are the marks of the axis.
 const TOP: f64 = 20.0;
+/// A drawing that is higher goes on in another.
+const HIGHEST: f64 = 700.0;
 /// Of one appliance no more bars are drawn.
 const BARS: usize = 200;
+/// Of thin rows every so many-th is named.
+const SIGNPOST: usize = 25;
 /// A longer name is cut; its title has it whole.
 const NAME: usize = 21;
 
@@ -26,12 +31,14 @@ struct Drawing<'a> {
     sites: &'a BTreeMap<&'a SiteName, usize>,
     body: String,
     y: f64,
+    /// So many thin rows were drawn.
+    thin: usize,
     /// From where to where the members of each cluster stand.
     brackets: BTreeMap<&'a ClusterName, (f64, f64)>,
 }
 
-/// The drawing of a wave.
-pub(super) fn drawing<'a>(
+/// The drawings of a wave. None is higher than a page, so that paper does not cut it.
+pub(super) fn drawings<'a>(
     facts: &'a ReportFacts,
     wave: &'a WaveFacts,
     axis: Axis,
@@ -40,10 +47,22 @@ pub(super) fn drawing<'a>(
     let members = facts.appliances.iter().filter(|member| member.wave == wave.name);
     let members: Vec<&ApplianceFacts> = members.collect();
     let thin = members.len() > NAMED;
-    let mut drawing =
-        Drawing { facts, axis, sites, body: String::new(), y: TOP, brackets: BTreeMap::new() };
+    let blank = || Drawing {
+        facts,
+        axis,
+        sites,
+        body: String::new(),
+        y: TOP,
+        thin: 0,
+        brackets: BTreeMap::new(),
+    };
+    let mut drawings = String::new();
+    let mut drawing = blank();
     drawing.wave(wave);
     for member in members {
+        if drawing.y > HIGHEST {
+            drawings.push_str(&std::mem::replace(&mut drawing, blank()).finish(wave));
+        }
         if let Some(cluster) = &member.cluster
             && !drawing.brackets.contains_key(cluster)
             && let Some(cluster) = facts.clusters.iter().find(|known| known.name == *cluster)
@@ -52,7 +71,8 @@ pub(super) fn drawing<'a>(
         }
         drawing.appliance(member, thin && member.state.is_upgraded());
     }
-    drawing.finish(wave)
+    drawings.push_str(&drawing.finish(wave));
+    drawings
 }
 
 impl<'a> Drawing<'a> {
@@ -155,17 +175,20 @@ impl<'a> Drawing<'a> {
             row.push_str(&rect(&class, x, top, width, high, &told));
             if phase.doing == Doing::Failed {
                 row.push_str(&format!(
-                    "<path class=\"cross\" d=\"M{x:.1} {top:.1}m-4 -2l8 8m-8 0l8 -8\"/>",
-                    top = top
+                    "<path class=\"cross\" d=\"M{x:.1} {top:.1}m-4 -2l8 8m-8 0l8 -8\"/>"
                 ));
             }
         }
         self.body.push_str(&row);
-        if !thin {
-            let sign = if member.state.is_upgraded() { "" } else { "\u{2717} " };
+        if thin {
+            if self.thin.is_multiple_of(SIGNPOST) {
+                self.label(member.name.as_str(), 8.0, y + 8.0, "soft");
+            }
+            self.thin += 1;
+        } else {
             let sign = match member.state {
-                model::run::Phase::Failed => sign,
-                _ if sign.is_empty() => "",
+                Phase::Failed => "\u{2717} ",
+                state if state.is_upgraded() => "",
                 _ => "\u{25cf} ",
             };
             let indent = if member.cluster.is_some() { 18.0 } else { 8.0 };
