@@ -154,8 +154,17 @@ fn redfish(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Switch<Redfish>> 
         return None;
     }
     let password = password?;
+    let url = url?;
+    if url.value.starts_with("http://") && trust.value() != Some(&Trust::Insecure) {
+        let why = "nobody is proven to be who it says over `http://`";
+        reader
+            .fault("redfish-in-clear", url.span, why)
+            .label("not encrypted")
+            .help("use https://, or say `tls: {insecure: true}` in plain words");
+        return None;
+    }
     let target = Redfish {
-        url: url?.value,
+        url: url.value,
         system: system?.value,
         login: Login { username: username?.value, method: None, password: password.value },
         trust: trust.value().cloned().unwrap_or(Trust::System),

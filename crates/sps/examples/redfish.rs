@@ -1,7 +1,7 @@
 //! Switches the power of one system of a Redfish service and prints what came of it: for trying a
 //! real service by hand, and for `bench/redfish`.
 //!
-//!     redfish URL SYSTEM USER PASSWORD_VARIABLE ca:FILE|pin:SHA256 STEP...
+//!     redfish URL SYSTEM USER PASSWORD_VARIABLE ca:FILE|pin:SHA256|insecure STEP...
 //!
 //! Steps: `state`, `on`, `off`, `force_off`, `restart`, and `until_on` or `until_off`, which look
 //! twice a second for at most a minute. One line is printed for each; a failure is a line too, and
@@ -23,7 +23,7 @@ use model::{ApplianceName, Sha256Hex};
 use sps::Options;
 use sps::redfish::RedfishConnector;
 
-const USAGE: &str = "usage: redfish URL SYSTEM USER PASSWORD_VARIABLE ca:FILE|pin:SHA256 STEP...";
+const USAGE: &str = "usage: redfish URL SYSTEM USER PASSWORD_VARIABLE ca:FILE|pin:SHA256|insecure STEP...";
 
 /// How often a state is looked for, twice a second.
 const LOOKS: usize = 120;
@@ -40,6 +40,7 @@ async fn main() -> ExitCode {
             Ok(sum) => Trust::Pin(sum),
             Err(error) => return say(&error.to_string(), 2),
         },
+        None if trust == "insecure" => Trust::Insecure,
         _ => return say(USAGE, 2),
     };
     let target = Redfish {

@@ -83,7 +83,7 @@ impl Lanes {
                 .referer(false)
                 // The leaf certificate of the connection stands beside each answer.
                 .tls_info(true)
-                .https_only(true)
+                .https_only(!self.options.in_clear)
                 .http1_only()
                 .connect_timeout(self.options.connect_timeout)
                 .pool_idle_timeout(self.options.idle_timeout)

@@ -23,6 +23,9 @@ pub struct Options {
     pub in_flight: usize,
     /// The longest answer that is read, in bytes.
     pub answer_bytes: usize,
+    /// Whether a service may be spoken to without TLS: only Redfish services whose identity the
+    /// operator has said not to prove.
+    pub in_clear: bool,
     /// Where `{credential: NAME}` is looked for: `$CREDENTIALS_DIRECTORY` of a systemd service.
     pub credentials_directory: Option<PathBuf>,
 }
@@ -36,6 +39,7 @@ impl Default for Options {
             idle_per_host: 2,
             in_flight: 4096,
             answer_bytes: 8 << 20,
+            in_clear: false,
             credentials_directory: None,
         }
     }

@@ -63,9 +63,10 @@ const IN_FLEET: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "https://bmc.example",
-        "http://bmc.example",
+        "https://bmc.example\", system: x, username: u, password: { env: B }, tls: { ca: bmc.pem }",
+        "http://bmc.example\", system: x, username: u, password: { env: B }, tls: { insecure: true }",
         &[
+            "insecure: `tls: {insecure: true}`: whoever answers for the Redfish service gets its password, and may say that power is off, of pair",
             "redfish-in-clear: the password of the Redfish service crosses the network in clear (http), of pair",
         ],
     ),

@@ -16,7 +16,7 @@ use http::Method;
 use http::header::AUTHORIZATION;
 use model::chain::Chain;
 use model::failure::{ApplianceError, FailureClass};
-use model::fleet::Redfish;
+use model::fleet::{Redfish, Trust};
 use model::names::ApplianceName;
 use model::ports::{
     Answer, Clock, CommandRunner, Fingerprint, NoThrottle, PowerConnector, PowerState, PowerSwitch,
@@ -53,6 +53,7 @@ impl RedfishConnector {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, runner: Arc<dyn CommandRunner>, options: Options) -> Self {
         let directory = options.credentials_directory.clone();
+        let options = Options { in_clear: true, ..options };
         Self {
             shared: Arc::new(Shared::new(clock, options)),
             credentials: Credentials { runner, directory },
@@ -63,7 +64,7 @@ impl RedfishConnector {
 
 impl PowerConnector for RedfishConnector {
     fn connect(&self, redfish: &Redfish, appliance: &ApplianceName) -> Arc<dyn PowerSwitch> {
-        let base = base(&redfish.url);
+        let base = base(&redfish.url, redfish.trust == Trust::Insecure);
         let host = match &base {
             Ok((url, _)) => authority(url),
             Err(_) => words::tame(&words::hide_user_info(&redfish.url), 80),
@@ -272,13 +273,22 @@ fn not_sent(asked: &Asked, error: ApplianceError) -> ApplianceError {
     }
 }
 
-/// The base of a service by its URL, which may have a path before `/redfish/v1`.
-fn base(url: &str) -> Result<Base, String> {
+/// The base of a service by its URL, which may have a path before `/redfish/v1`. Without TLS
+/// nothing proves who answers: `insecure` is the operator's word that this may be so.
+fn base(url: &str, insecure: bool) -> Result<Base, String> {
     let shown = || words::tame(&words::hide_user_info(url), 80);
     let bad = || format!("`{}` is not the URL of a Redfish service", shown());
     let mut url = Url::parse(url).map_err(|_| bad())?;
-    if url.scheme() != "https" {
-        return Err(format!("`{}` does not begin with https://", shown()));
+    match url.scheme() {
+        "https" => {}
+        "http" if insecure => {}
+        "http" => {
+            return Err(format!(
+                "`{}` is not encrypted, so nobody is proven to be who it says; use https://, or say `tls: {{insecure: true}}`",
+                shown()
+            ));
+        }
+        _ => return Err(format!("`{}` does not begin with https://", shown())),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err(bad());
@@ -312,12 +322,17 @@ mod tests {
             ("https://h/bmc/redfish/v1/", "https://h/bmc"),
             ("https://[fd00::1]/redfish/v1", "https://[fd00::1]/"),
         ] {
-            assert_eq!(base(url).map(|(url, _)| url.to_string()), Ok(at.to_owned()), "{url}");
+            assert_eq!(
+                base(url, false).map(|(url, _)| url.to_string()),
+                Ok(at.to_owned()),
+                "{url}"
+            );
         }
         for bad in ["http://h", "https://u:p@h", "https://h?x=1", "h", "", "ftp://h"] {
-            let error = base(bad).expect_err("bad");
+            let error = base(bad, bad != "http://h").expect_err("bad");
             assert!(!error.contains("u:p"), "{error}");
         }
+        assert!(base("http://h:8000", true).is_ok(), "the operator said so");
     }
 
     #[test]

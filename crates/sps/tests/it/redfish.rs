@@ -216,5 +216,5 @@ async fn no_password_goes_to_an_unproven_service() {
     let plain = Redfish { url: format!("http://{}", service.server.at), ..service.target("") };
     let error = service.switch(&plain).state().await.expect_err("not encrypted");
     assert_eq!(error.class, FailureClass::Local);
-    assert!(error.detail.contains("does not begin with https://"), "{error}");
+    assert!(error.detail.contains("is not encrypted"), "{error}");
 }
