@@ -23,7 +23,8 @@ use model::{ApplianceName, Sha256Hex};
 use sps::Options;
 use sps::redfish::RedfishConnector;
 
-const USAGE: &str = "usage: redfish URL SYSTEM USER PASSWORD_VARIABLE ca:FILE|pin:SHA256|insecure STEP...";
+const USAGE: &str =
+    "usage: redfish URL SYSTEM USER PASSWORD_VARIABLE ca:FILE|pin:SHA256|insecure STEP...";
 
 /// How often a state is looked for, twice a second.
 const LOOKS: usize = 120;

@@ -64,6 +64,14 @@ pub(crate) fn what_to_type(
             );
         }
     }
+    // What is down when a rollout is given up is still brought to its end.
+    let attended = members().filter_map(|(of, state)| Some((of, to_confirm(state)?)));
+    for (appliance, step) in attended.take(3) {
+        add(
+            &format!("at {appliance}, {}; then:", step.instructions()),
+            format!("spsfleet confirm {name} {appliance} {} {state}", step.name()),
+        );
+    }
     if run.aborted {
         return lines;
     }
@@ -77,18 +85,27 @@ pub(crate) fn what_to_type(
             format!("spsfleet approve {name} {wave} {state}"),
         );
     }
-    let attended = members().filter_map(|(of, state)| Some((of, to_confirm(state)?)));
-    for (appliance, step) in attended.take(3) {
-        add(
-            &format!("at {appliance}, {}; then:", step.instructions()),
-            format!("spsfleet confirm {name} {appliance} {} {state}", step.name()),
-        );
-    }
     let failed_hook = |name: &ApplianceName| run.failed_hook_of(name).is_some();
     let mut hooked = members().filter(|(name, m)| !m.phase.is_terminal() && failed_hook(name));
     if let Some((appliance, _)) = hooked.next() {
+        let record = run.failed_hook_of(appliance).and_then(|point| run.hooks.get(point));
+        if record.is_some_and(|record| record.state.is_unknown()) {
+            add(
+                "after a look whether the hook did its work, say so (not-done runs it again):",
+                format!("spsfleet resolve {name} {appliance} done|not-done {state}"),
+            );
+        } else {
+            add(
+                "when what the hook said is settled, run it again:",
+                format!("spsfleet retry {name} {appliance} {state}"),
+            );
+        }
+    }
+    let not_proven = |hold: &HoldReason| matches!(hold, HoldReason::SecondaryNotProven { .. });
+    let mut unproven = members().filter(|(_, m)| m.hold.as_ref().is_some_and(not_proven));
+    if let Some((appliance, _)) = unproven.next() {
         add(
-            "when what the hook said is settled, run it again:",
+            "when the check is mended, run it again:",
             format!("spsfleet retry {name} {appliance} {state}"),
         );
     }

@@ -32,6 +32,7 @@ impl Core {
             || run.is_down() && !run.dark
             || run.down
             || begun
+            || run.verified
             || finishes
             || run.phase == Phase::Verifying;
         if goes_on || !self.leaving.insert(name.clone()) {

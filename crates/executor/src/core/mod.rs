@@ -234,6 +234,10 @@ impl Core {
 
     /// Begins, or goes on after a restart.
     pub fn begin(&mut self, now: Timestamp) -> Vec<Command> {
+        // How long they were silent before is not known: they get their wait once more.
+        for name in self.run.dark_bystanders.clone() {
+            self.dark_since.entry(name).or_insert(now);
+        }
         self.schedule(now)
     }
 

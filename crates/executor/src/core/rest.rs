@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use model::event::Step;
+use model::fleet::{HaMode, Reboot};
 use model::hold::HoldReason;
 use model::names::ApplianceName;
 use model::run::Phase;
@@ -65,7 +66,7 @@ impl Core {
     /// Whether a step under way may still bring the rollout forward by itself.
     fn goes_on(&self, name: &ApplianceName, step: Step, now: Timestamp) -> bool {
         let Some(run) = self.run.appliances.get(name) else {
-            return self.may_come_back(name, now);
+            return self.holds_somebody(name) && self.may_come_back(name, now);
         };
         match step {
             Step::Watch if run.phase.is_terminal() => {
@@ -98,7 +99,20 @@ impl Core {
     /// Whether an appliance is armed and waits for its next window, which cures it.
     fn waits_armed(&self, name: &ApplianceName) -> bool {
         let hold = self.run.appliances.get(name).and_then(|run| run.hold.as_ref());
-        matches!(hold, Some(HoldReason::ArmedOutsideWindow { .. }))
+        let by_person = self.run.plan.appliances.get(name).is_none_or(|entry| {
+            let attended = entry.ha.as_ref().is_some_and(|ha| ha.mode == HaMode::Attended);
+            entry.reboot == Reboot::Operator || attended
+        });
+        !by_person && matches!(hold, Some(HoldReason::ArmedOutsideWindow { .. }))
+    }
+
+    /// Whether a silent bystander keeps a partner from going on by itself.
+    fn holds_somebody(&self, name: &ApplianceName) -> bool {
+        let group = self.run.plan.bystanders.get(name).and_then(|entry| entry.group.as_ref());
+        self.run.appliances.iter().any(|(member, run)| {
+            let of = self.run.plan.appliances.get(member).and_then(|entry| entry.group.as_ref());
+            of == group && !run.phase.is_terminal() && !run.phase.needs_person()
+        })
     }
 
     fn may_come_back(&self, name: &ApplianceName, now: Timestamp) -> bool {

@@ -30,7 +30,7 @@ impl Driver {
                 if let Some(process) = process {
                     shared.commands.await_leftover(process, limit).await;
                 }
-                let why = "spsfleet ended while it ran; look whether it did its work, then `resolve` it as done or not-done";
+                let why = "spsfleet ended while it ran, and whether it did its work is not known";
                 tell(HookChange::Unknown(why.to_owned()));
                 return;
             }

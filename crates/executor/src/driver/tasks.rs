@@ -108,6 +108,8 @@ impl Driver {
         let known = plan.appliances.get(name).or_else(|| plan.bystanders.get(name)).cloned();
         let Some(appliance) = known else { return };
         let state = run.appliances.get(name).cloned();
+        let lifted = run.lifted.get(&appliance.site).copied();
+        let in_begun_cluster = run.is_in_begun_cluster(name);
         let port = self.port(name);
         let others = plan.appliances.values().chain(plan.bystanders.values());
         let group =
@@ -128,6 +130,8 @@ impl Driver {
             plan,
             port,
             partners,
+            lifted,
+            in_begun_cluster,
             members,
             shared: Arc::clone(&self.shared),
         };

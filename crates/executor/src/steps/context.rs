@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use model::calendar::{Calendar, Opening};
 use model::event::{Act, ActKind, ActOutcome, ApplianceChange, HookChange, HookPoint};
 use model::fleet;
 use model::hold::HoldReason;
@@ -66,6 +67,10 @@ pub(crate) struct Context {
     pub(crate) port: Arc<dyn Appliance>,
     /// The other members of its redundancy group.
     pub(crate) partners: BTreeMap<ApplianceName, Arc<dyn Appliance>>,
+    /// Until when a person has lifted the freezes of its site.
+    pub(crate) lifted: Option<Timestamp>,
+    /// Whether its cluster has begun: then nothing waits for a window.
+    pub(crate) in_begun_cluster: bool,
     /// What is known of the members of its central cluster, itself included.
     pub(crate) members: BTreeMap<ApplianceName, ApplianceRun>,
     pub(crate) shared: Arc<Shared>,
@@ -79,6 +84,15 @@ impl Context {
     /// The firmware that the appliance is on its way to.
     pub(crate) fn firmware(&self) -> &Firmware {
         self.plan.hop(self.run.hop)
+    }
+
+    /// Whether its windows are closed now, or a freeze is in force.
+    pub(crate) fn outside_window(&self) -> bool {
+        let calendar = self.plan.calendars.get(&self.appliance.site);
+        let open = |calendar: &Calendar| {
+            matches!(calendar.opening(self.now(), self.lifted), Opening::Open(_))
+        };
+        !self.in_begun_cluster && !calendar.is_none_or(open)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

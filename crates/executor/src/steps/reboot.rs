@@ -64,6 +64,10 @@ pub(super) async fn reboot(
         return;
     }
     match restarter(context) {
+        // Whoever reboots it now boots the new firmware outside its window.
+        None if context.outside_window() => {
+            attend(context, HoldReason::ArmedOutsideWindow { since: armed_at });
+        }
         None if context.appliance.ha.is_some() => {
             let since = context.now();
             attend(context, HoldReason::AttendedStep { step: PersonStep::Reboot, since });

@@ -117,7 +117,7 @@ impl fmt::Display for HoldReason {
             ),
             Self::HookRunning { hook } => write!(f, "{hook} runs"),
             Self::HookFailed { hook, detail } => {
-                write!(f, "{hook} failed: {detail}; settle that, then `retry`")
+                write!(f, "{hook}: {detail}; settle that, then `retry` it, or `resolve` one whose outcome is not known")
             }
             Self::SameAppliance { other, detail } => write!(
                 f,
@@ -176,7 +176,7 @@ impl fmt::Display for HoldReason {
                 "whether {act} was done cannot be told ({saw}); look at the appliance, then `resolve` it as done or not-done"
             ),
             Self::RebootFailed { detail } => {
-                write!(f, "the configured reboot failed: {detail}; reboot it by hand")
+                write!(f, "the reboot did not come about: {detail}; reboot it by hand")
             }
             Self::Refused { detail } => write!(f, "{detail}; look into it, then `retry`"),
         }

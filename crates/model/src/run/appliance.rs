@@ -290,12 +290,22 @@ impl ApplianceRun {
             ApplianceChange::RestartSeen { .. } => {
                 let upgrade = self.upgrade_mut()?;
                 let began = upgrade.reboot_at.unwrap_or(upgrade.intended_at);
+                // What a person took is no measure of what the appliance takes.
+                let by_person = upgrade.reboot_at.is_none()
+                    && upgrade
+                        .armed_at
+                        .is_some_and(|armed| at.duration_since(armed) > plan.timeouts.armed_grace);
                 if upgrade.restart_at.replace(at).is_none() {
                     self.enter(Phase::Returning, at);
-                    return Ok(Some((Step::Activate, at.duration_since(began))));
+                    let took = (Step::Activate, at.duration_since(began));
+                    return Ok((!by_person).then_some(took));
                 }
             }
-            ApplianceChange::Returned { version } => return self.returned(version, at),
+            ApplianceChange::Returned { version } => {
+                // One that reverted booted twice: that is no measure for the others.
+                let took = self.returned(version, at)?;
+                return Ok(took.filter(|_| *version == plan.hop(self.hop).version));
+            }
             ApplianceChange::PairStepDone { step, .. } => self.pair_step_done(*step, at),
             ApplianceChange::Checked(checks) => self.checks.clone_from(checks),
             ApplianceChange::HopDone { version, sessions_cut } => {

@@ -263,7 +263,6 @@ fn retry(run: &mut ApplianceRun, plan: &Plan, at: Timestamp) {
     run.set_aside_at = None;
     run.retry_at = None;
     run.step = None;
-    run.baseline = None;
     run.stage.attempts = 0;
     run.calls = 0;
     run.tested = None;
@@ -280,6 +279,10 @@ fn retry(run: &mut ApplianceRun, plan: &Plan, at: Timestamp) {
         again_with(&mut run.pair);
     }
     let open = run.upgrade.as_ref().is_some_and(|upgrade| upgrade.returned.is_none());
+    // After a call its health is compared with what it was before that call.
+    if run.upgrade.is_none() {
+        run.baseline = None;
+    }
     match run.upgrade.as_mut().filter(|_| open) {
         Some(upgrade) => upgrade.retried_at = Some(at),
         // Whatever it runs now, the person has seen it.

@@ -59,6 +59,9 @@ const IMAGE_BYTES: usize = 8_000_000;
 /// Between two looks for what a person does at the machines.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long central management takes to see a member in agreement after its restart.
+const CLUSTER_SYNC: Duration = Duration::from_secs(30);
+
 /// Runs the command.
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     if !args.speed.is_finite() || args.speed <= 0.0 {
@@ -80,7 +83,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let shelf = ImageShelf::default().bytes(&image_name, image.clone());
     let images = ImageServer::start(shelf).await?;
     let timings = Timings::default().scaled(args.speed);
-    let specs = inventory.appliances.iter().map(|appliance| spec(appliance, &args.from, &timings));
+    let specs = inventory.appliances.iter().map(|appliance| {
+        let mut spec = spec(appliance, &args.from, &timings);
+        spec.pair = spec.pair.scaled(args.speed);
+        spec.cluster_sync = Some(CLUSTER_SYNC.div_f64(args.speed));
+        spec
+    });
     let builder = SimFleet::builder().appliances(specs).faults(faults).seed(args.seed);
     let server = SimServer::start(builder).await?;
     server.fleet().images().name_any(&args.image.to_string());
@@ -91,7 +99,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     if let Some(first) = server.fleet().appliances().next() {
         folder.write_secret("password", first.spec().password.as_bytes())?;
     }
-    folder.write("fleet.yaml", rewritten(&inventory.text, &server)?.as_bytes())?;
+    folder.write(
+        "fleet.yaml",
+        rewritten(&inventory.text, &server, &fs::canonicalize(folder.path())?)?.as_bytes(),
+    )?;
     let rollout =
         rollout(&args.image, &image_name, &Sha256Hex::of(&image), &images.url(&image_name));
     folder.write("rollout.yaml", rollout.as_bytes())?;
@@ -128,7 +139,7 @@ pub(crate) fn faults(path: &Path) -> anyhow::Result<FaultPlan> {
 
 /// The inventory with address, port, trust and login of the simulated appliances, and all else as
 /// it was.
-fn rewritten(text: &str, server: &SimServer) -> anyhow::Result<String> {
+fn rewritten(text: &str, server: &SimServer, folder: &Path) -> anyhow::Result<String> {
     let mut fleet = yaml::read(text)?;
     let root = fleet.as_object_mut().context("the inventory is no mapping")?;
     let defaults = root.entry("defaults").or_insert_with(|| Value::Object(Map::new()));
@@ -140,17 +151,51 @@ fn rewritten(text: &str, server: &SimServer) -> anyhow::Result<String> {
     defaults.insert("tls".to_owned(), json!({ "ca": "ca.pem" }));
     let login = json!({ "username": "fleet-upgrader", "password": { "file": "password" } });
     defaults.insert("login".to_owned(), login);
+    // Real hardware is no part of a simulation: everybody gets a simulated reboot of his own.
+    let reboot = defaults.remove("reboot");
     let appliances = root.get_mut("appliances").and_then(Value::as_array_mut);
     for appliance in appliances.into_iter().flatten() {
         let Some(fields) = appliance.as_object_mut() else { continue };
-        let address = fields.get("name").and_then(Value::as_str).and_then(|n| server.address(n));
+        let name = fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let address = server.address(&name);
         let address = address.context("an appliance of the inventory is not simulated")?;
         fields.remove("login");
         fields.remove("tls");
         fields.insert("address".to_owned(), json!(address.ip().to_string()));
         fields.insert("port".to_owned(), json!(address.port()));
+        let wanted = fields.remove("reboot").or_else(|| reboot.clone());
+        if let Some(wanted) = wanted {
+            let hand = folder.join(Hand::Reboot.word()).join(&name);
+            let simulated = match wanted.as_object() {
+                Some(how) if how.contains_key("redfish") => {
+                    json!({ "redfish": redfish(server, &name, "a") })
+                }
+                Some(_) => json!({ "command": ["touch", hand.display().to_string()] }),
+                None => wanted,
+            };
+            fields.insert("reboot".to_owned(), simulated);
+        }
+        if let Some(ha) = fields.get_mut("ha").and_then(Value::as_object_mut) {
+            if let Some(power) = ha.get_mut("secondary_power") {
+                *power = json!({ "redfish": redfish(server, &name, "b") });
+            }
+            if let Some(check) = ha.get_mut("secondary_check") {
+                *check = json!({ "command": ["true"] });
+            }
+        }
     }
     Ok(format!("# Written by `spsfleet simulate`.\n{}", yaml::write(&fleet)?))
+}
+
+/// The simulated Redfish target of a node: `a` is the primary, `b` the secondary.
+fn redfish(server: &SimServer, name: &str, node: &str) -> Value {
+    json!({
+        "url": server.redfish_url(),
+        "system": format!("{name}-{node}"),
+        "username": "fleet-upgrader",
+        "password": { "file": "password" },
+        "tls": { "ca": "ca.pem" },
+    })
 }
 
 fn rollout(version: &FirmwareVersion, image: &str, sha256: &Sha256Hex, url: &str) -> String {

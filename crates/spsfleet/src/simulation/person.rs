@@ -13,7 +13,7 @@ use model::memory::MemoryJournal;
 use model::plan::Plan;
 use model::ports::{Clock, Journal};
 use model::run::Run;
-use model::{ApplianceName, RolloutId};
+use model::{ApplianceName, FirmwareVersion, RolloutId};
 use sim::SimFleet;
 use tokio::task::JoinSet;
 
@@ -130,7 +130,9 @@ impl Person {
         }
         let Some(appliance) = self.fleet.appliance(name.as_str()) else { return };
         let (desk, name) = (self.desk(handle), name.clone());
-        let target = self.plan.hops().map(|hop| hop.version.to_string()).collect::<Vec<_>>();
+        // What the primary is armed with is what the secondary must hold.
+        let runs = FirmwareVersion::observed(&appliance.version()).ok();
+        let hop = runs.map(|runs| self.plan.hop(self.plan.next_hop(&runs)).version.to_string());
         self.tasks.spawn(async move {
             match step {
                 PersonStep::SecondaryOff => appliance.secondary_off(),
@@ -140,7 +142,9 @@ impl Person {
             }
             let done = || match (step, appliance.pair()) {
                 (PersonStep::Reboot, _) | (_, None) => true,
-                (PersonStep::PeerHasFirmware, Some(pair)) => target.contains(&pair.secondary_holds),
+                (PersonStep::PeerHasFirmware, Some(pair)) => {
+                    hop.as_ref().is_none_or(|hop| *hop == pair.secondary_holds)
+                }
                 (PersonStep::SecondaryOff, Some(pair)) => !pair.secondary_has_power,
                 (PersonStep::SecondaryOn, Some(pair)) => pair.secondary_has_power,
                 (PersonStep::PairHealthy, Some(pair)) => pair.whole,

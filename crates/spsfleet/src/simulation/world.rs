@@ -54,7 +54,8 @@ pub(super) fn fleet(
         .map(|appliance| spec(appliance, versions.get(&appliance.name).unwrap_or(from), &timings));
     let mut builder = SimFleet::builder().appliances(specs);
     for hop in plan.hops() {
-        let size = hop.upload.as_ref().map_or(0, |image| image.size).max(size);
+        let known = hop.upload.as_ref().map(|image| image.size).filter(|size| *size > 0);
+        let size = known.unwrap_or(size);
         let (version, sha256) = (hop.version.to_string(), hop.sha256.clone());
         let image = SimImage { version, size, sha256 };
         let places = hop.fetch.iter().chain(hop.upload.as_ref().map(|image| &image.path));
