@@ -199,20 +199,7 @@ async fn a_pause_takes_hold_at_the_clusters_end_and_now_inside_it() {
             plan.waves.push(wave("later", &[name("solo")]));
         })
         .await;
-        let ending = world
-            .run_beside(|handle| async move {
-                let mut events = handle.subscribe();
-                loop {
-                    let event = events.recv().await.expect("an event");
-                    if format!("{:?}", event.change).contains("RestartSeen") {
-                        break;
-                    }
-                }
-                let pause = Decision::Pause { all: false, now };
-                let actor = crate::world::actor();
-                handle.decide(actor, "stop".to_owned(), pause).await.expect("taken");
-            })
-            .await;
+        let ending = world.run_and_decide(Decision::Pause { all: false, now }).await;
         assert_eq!(ending, Ending::Held);
         let done = MEMBERS.iter().filter(|(of, _)| world.upgrades(of) == 1).count();
         assert_eq!(done, if now { 1 } else { 5 }, "now: {now}");
@@ -231,20 +218,8 @@ async fn an_abort_finishes_a_cluster_that_has_begun() {
             plan.waves.push(wave("later", &[name("solo")]));
         })
         .await;
-        let ending = world
-            .run_beside(|handle| async move {
-                let mut events = handle.subscribe();
-                loop {
-                    let event = events.recv().await.expect("an event");
-                    if format!("{:?}", event.change).contains("RestartSeen") {
-                        break;
-                    }
-                }
-                let abort = if now { Decision::AbortNow } else { Decision::Abort };
-                let actor = crate::world::actor();
-                handle.decide(actor, "stop".to_owned(), abort).await.expect("taken");
-            })
-            .await;
+        let ending =
+            world.run_and_decide(if now { Decision::AbortNow } else { Decision::Abort }).await;
         assert_eq!(ending, Ending::Aborted, "{}", world.story());
         let done = MEMBERS.iter().filter(|(of, _)| world.upgrades(of) == 1).count();
         assert_eq!(done, if now { 1 } else { 5 }, "now: {now}, {}", world.story());

@@ -135,19 +135,7 @@ async fn a_breach_can_abort_and_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn abort_stops_staging_and_lets_who_is_down_come_back() {
     let world = World::new(specs(6), FaultPlan::default(), |plan| plan.limits.transfers = 2).await;
-    let ending = world
-        .run_beside(|handle| async move {
-            let mut events = handle.subscribe();
-            loop {
-                let event = events.recv().await.expect("an event");
-                if format!("{:?}", event.change).contains("RestartSeen") {
-                    break;
-                }
-            }
-            let actor = crate::world::actor();
-            handle.decide(actor, "enough".to_owned(), Decision::Abort).await.expect("taken");
-        })
-        .await;
+    let ending = world.run_and_decide(Decision::Abort).await;
     assert_eq!(ending, Ending::Aborted);
     world.check_nothing_left();
     let up = world.fleet.appliances().filter(|a| a.version() == "7.5.1").count();

@@ -167,6 +167,19 @@ impl World {
         ending
     }
 
+    /// Runs to the end; a person decides as soon as somebody is seen to restart.
+    pub(crate) async fn run_and_decide(&self, decision: Decision) -> Ending {
+        self.run_beside(|handle| async move {
+            let mut events = handle.subscribe();
+            let restarts = |change: &Change| {
+                matches!(change, Change::Appliance(_, ApplianceChange::RestartSeen { .. }))
+            };
+            while !restarts(&events.recv().await.expect("an event").change) {}
+            handle.decide(actor(), "enough".to_owned(), decision).await.expect("taken");
+        })
+        .await
+    }
+
     async fn bounded<T>(&self, work: impl Future<Output = T>) -> T {
         // Longer than any two zones need to agree on a window.
         let limit = Duration::from_hours(500 * 24);
